@@ -1,4 +1,4 @@
-import type { Token, TokenRequest } from '../tokens/token.ts'
+import type { Token, TokenRequest, TokenType } from '../tokens/token.ts'
 
 /** Who waits for a call: background work yields to callers when connections are scarce. */
 export type Urgency = 'caller' | 'background'
@@ -13,6 +13,8 @@ export type OrgTokenStatus = {
 }
 
 export type TokenInfo = {
+  /** A widget token is asked about by the scoped token inside it. */
+  readonly type: TokenType
   readonly workspaceId: string | null
   readonly workspaceName: string | null
   readonly expiresAt: number | null

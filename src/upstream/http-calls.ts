@@ -1,0 +1,137 @@
+import { Agent, type Dispatcher, EnvHttpProxyAgent, errors } from 'undici'
+import type { ClockWatch } from './clock-skew.ts'
+import type { Deadline } from './deadline.ts'
+
+export type Call = {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export type Reply = {
+  readonly status: number
+  header(name: string): string | undefined
+  readonly text: string
+  readonly receivedAt: number
+}
+
+/** No reply, or none that is worth reading. */
+export class CallFailure extends Error {
+  readonly kind: 'network' | 'timeout' | 'too_large'
+  /** The system's or undici's code, such as `ECONNREFUSED`. */
+  readonly code: string
+
+  constructor(kind: CallFailure['kind'], code: string) {
+    super(`${kind} (${code})`)
+    this.name = 'CallFailure'
+    this.kind = kind
+    this.code = code
+  }
+}
+
+const REPLY_LIMIT_BYTES = 64 * 1024
+
+export type CallSettings = {
+  readonly connections: number
+  readonly timeoutMs: number
+  readonly proxyUrl: string | null
+  readonly noProxy?: string | null
+}
+
+export type CallDeps = {
+  readonly now: () => number
+  readonly clocks: ClockWatch
+  readonly onInFlight: (change: 1 | -1) => void
+}
+
+function createDispatcher(settings: CallSettings): Dispatcher {
+  const connectTimeout = Math.ceil(settings.timeoutMs / 2)
+  const options = {
+    connections: settings.connections,
+    pipelining: 1,
+    // A host that does not even take the connection leaves time for another try.
+    connect: { timeout: connectTimeout },
+    connectTimeout,
+    // The deadline covers headers and body both.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: 30_000,
+  }
+  if (settings.proxyUrl === null) return new Agent(options)
+  return new EnvHttpProxyAgent({
+    ...options,
+    httpProxy: '',
+    httpsProxy: settings.proxyUrl,
+    noProxy: settings.noProxy ?? '',
+  })
+}
+
+/** HTTP to the upstream: pooled, bounded in time and size, and never following a redirect. */
+export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
+  const dispatcher = createDispatcher(settings)
+
+  async function exchange(call: Call, deadline: Deadline): Promise<Reply> {
+    const url = new URL(call.url)
+    const response = await dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: call.method,
+      headers: { accept: 'application/json', 'user-agent': 'token-broker', ...call.headers },
+      body: call.body ?? null,
+      signal: deadline.signal,
+    })
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of response.body) {
+      const bytes = Buffer.from(chunk)
+      size += bytes.length
+      if (size > REPLY_LIMIT_BYTES) throw new CallFailure('too_large', 'REPLY_LIMIT')
+      chunks.push(bytes)
+    }
+
+    const receivedAt = deps.now()
+    const header = (name: string) => {
+      const value = response.headers[name]
+      return Array.isArray(value) ? value[0] : value
+    }
+    deps.clocks.observe(url.host, header('date'), receivedAt)
+    return {
+      status: response.statusCode,
+      header,
+      text: Buffer.concat(chunks).toString(),
+      receivedAt,
+    }
+  }
+
+  return {
+    /** @throws CallFailure */
+    async call(call: Call, deadline: Deadline): Promise<Reply> {
+      deps.onInFlight(1)
+      try {
+        return await exchange(call, deadline)
+      } catch (error) {
+        throw asCallFailure(error, deadline)
+      } finally {
+        deps.onInFlight(-1)
+      }
+    },
+    close: (): Promise<void> => dispatcher.destroy(),
+  }
+}
+
+export type HttpCalls = ReturnType<typeof createHttpCalls>
+
+/** Keeps nothing of the error but its code: its other fields may hold what was sent. */
+function asCallFailure(error: unknown, deadline: Deadline): CallFailure {
+  if (error instanceof CallFailure) return error
+  if (deadline.signal.aborted) return new CallFailure('timeout', 'DEADLINE')
+  if (error instanceof errors.ConnectTimeoutError) return new CallFailure('network', error.code)
+  return new CallFailure('network', codeOf(error))
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'UNKNOWN'
+  if ('code' in error && typeof error.code === 'string') return error.code
+  return error.cause === undefined ? error.name : codeOf(error.cause)
+}

@@ -1,0 +1,30 @@
+import { LRUCache } from 'lru-cache'
+
+const MOST_ENTRIES = 50_000
+/** Callers with thousands of customers must not fill the memory that many entries may take. */
+const MOST_WEIGHT = 1_000_000
+
+/** What was found out, each under a digest and until a moment of its own; bounded, the least recently used goes first. */
+export function createMemory<Value extends object>(
+  now: () => number,
+  weight: (value: Value) => number = () => 1,
+) {
+  const entries = new LRUCache<string, { readonly value: Value; readonly until: number }>({
+    max: MOST_ENTRIES,
+    maxSize: MOST_WEIGHT,
+    sizeCalculation: ({ value }) => weight(value),
+  })
+
+  return {
+    get(digest: string): Value | undefined {
+      const entry = entries.get(digest)
+      if (entry === undefined) return undefined
+      if (now() < entry.until) return entry.value
+      entries.delete(digest)
+      return undefined
+    },
+    keep(digest: string, value: Value, until: number): void {
+      if (now() < until) entries.set(digest, { value, until })
+    },
+  }
+}

@@ -1,0 +1,212 @@
+import type { Asked, RequestSettings } from '../tokens/request.ts'
+import type { TokenType } from '../tokens/token.ts'
+import type { Caller } from './caller.ts'
+
+/** What a caller wants to do. Every route that names a customer is one of these. */
+export type Action =
+  | { readonly route: 'issue'; readonly asked: Asked }
+  | { readonly route: 'evict' | 'introspect'; readonly customerId: string }
+
+/** Customers by exact id or by how the id begins; `any` is said out loud. */
+export type CustomerSet =
+  | 'any'
+  | { readonly ids: ReadonlySet<string>; readonly prefixes: readonly string[] }
+
+/** What one service key may do; `null`: not restricted. */
+export type ServiceRule = {
+  readonly customers: CustomerSet
+  readonly kinds: readonly TokenType[] | null
+  readonly sourceTags: ReadonlySet<string> | null
+  readonly connectionTags: ReadonlySet<string> | null
+}
+
+export type OwnLimit = { readonly max: number; readonly windowMs: number }
+
+/** What holds for one customer, its group's share included; `undefined`: as configured for all. */
+export type CustomerRule = {
+  readonly kinds?: readonly TokenType[] | undefined
+  readonly sourceTags?: RequestSettings['sourceTags'] | undefined
+  readonly connectionTags?: RequestSettings['connectionTags'] | undefined
+  readonly allowedOrigins?: readonly string[] | undefined
+  readonly regionId?: string | undefined
+  readonly limit?: OwnLimit | undefined
+}
+
+export type Policy = {
+  /** `audit`: what the policy refuses is told and let pass. What a caller is refused by its kind stays refused. */
+  readonly mode: 'enforce' | 'audit'
+  readonly knownCustomers:
+    | 'any'
+    | 'listed'
+    | { readonly url: string; readonly ttlMs: number; readonly timeoutMs: number }
+  /** `null`: nothing is said of services, so each may do what services may. Otherwise one that is not listed may nothing. */
+  readonly services: ReadonlyMap<string, ServiceRule> | null
+  readonly customers: ReadonlyMap<string, CustomerRule>
+  /** The longest first: the closest one counts. */
+  readonly prefixes: readonly { readonly prefix: string; readonly rule: CustomerRule }[]
+}
+
+export const NO_POLICY: Policy = {
+  mode: 'enforce',
+  knownCustomers: 'any',
+  services: null,
+  customers: new Map(),
+  prefixes: [],
+}
+
+/** Why a request is refused, for the audit and the log; the caller is told the code alone. */
+export const REFUSAL_REASONS = [
+  'customer_not_of_caller',
+  'route_is_for_services',
+  'tags_are_for_services',
+  'origin_not_allowed',
+  'service_not_listed',
+  'customer_not_of_service',
+  'kind_not_of_service',
+  'tags_not_of_service',
+  'kind_not_of_customer',
+  'customer_unknown',
+] as const
+export type RefusalReason = (typeof REFUSAL_REASONS)[number]
+
+export type Refusal = {
+  readonly allowed: false
+  readonly code: 'forbidden' | 'origin_not_allowed'
+  readonly reason: RefusalReason
+}
+
+export type Decision =
+  | Refusal
+  | {
+      readonly allowed: true
+      /** What the token is made by: the policy's word for this customer, else what is configured. */
+      readonly settings: RequestSettings
+      /** `undefined`: the limit for everyone. */
+      readonly limit: OwnLimit | undefined
+      /** Audit mode: what the policy would have refused. */
+      readonly waived: readonly RefusalReason[]
+    }
+
+const NONE: readonly RefusalReason[] = []
+
+/**
+ * Says whether a caller may do this, and on which terms. The whole of the authorisation is here: no I/O, no
+ * time, no state. Ids are compared as they are, without trimming or folding.
+ */
+export function decide(
+  caller: Caller,
+  action: Action,
+  policy: Policy,
+  configured: RequestSettings,
+): Decision {
+  const ofCaller = refusedByKind(caller, action)
+  if (ofCaller) return refusal(ofCaller)
+
+  const rule = customerRule(policy, customerOf(action))
+  const settings = rule ? settingsBy(rule, configured) : configured
+  const reasons = [...refusedToService(caller, action, policy, settings)]
+  if (action.route === 'issue') {
+    if (rule?.kinds && !rule.kinds.includes(action.asked.type)) reasons.push('kind_not_of_customer')
+    if (policy.knownCustomers === 'listed' && rule === undefined) reasons.push('customer_unknown')
+  }
+
+  const { origins, ofOrigin } = originsFor(action, settings, configured, policy.mode)
+  if (ofOrigin === 'refused') return refusal(reasonFirst(reasons, policy.mode))
+  if (ofOrigin === 'waived') reasons.push('origin_not_allowed')
+  const [first] = reasons
+  if (first !== undefined && policy.mode === 'enforce') return refusal(first)
+  return {
+    allowed: true,
+    settings: origins === settings.widgetOrigins ? settings : { ...settings, widgetOrigins: origins },
+    limit: rule?.limit,
+    waived: reasons.length === 0 ? NONE : reasons,
+  }
+}
+
+export const customerOf = (action: Action): string =>
+  action.route === 'issue' ? action.asked.customerId : action.customerId
+
+const refusal = (reason: RefusalReason): Refusal => ({
+  allowed: false,
+  code: reason === 'origin_not_allowed' ? 'origin_not_allowed' : 'forbidden',
+  reason,
+})
+
+const reasonFirst = (reasons: readonly RefusalReason[], mode: Policy['mode']): RefusalReason =>
+  (mode === 'enforce' ? reasons[0] : undefined) ?? 'origin_not_allowed'
+
+/** The rule that no policy can lift: users act for their own customers, and leave to services what is theirs. */
+function refusedByKind(caller: Caller, action: Action): RefusalReason | undefined {
+  if (caller.kind === 'service' || caller.kind === 'anyone') return undefined
+  if (!caller.customerIds.has(customerOf(action))) return 'customer_not_of_caller'
+  if (action.route !== 'issue') return 'route_is_for_services'
+  const { sourceTags, sourceTagsMode, connectionTags, connectionTagsMode } = action.asked
+  const named = [sourceTags, sourceTagsMode, connectionTags, connectionTagsMode]
+  return named.some((field) => field !== undefined) ? 'tags_are_for_services' : undefined
+}
+
+export function customerRule(policy: Policy, customerId: string): CustomerRule | undefined {
+  return (
+    policy.customers.get(customerId) ??
+    policy.prefixes.find(({ prefix }) => customerId.startsWith(prefix))?.rule
+  )
+}
+
+const settingsBy = (rule: CustomerRule, configured: RequestSettings): RequestSettings => ({
+  ...configured,
+  ...(rule.sourceTags !== undefined && { sourceTags: rule.sourceTags }),
+  ...(rule.connectionTags !== undefined && { connectionTags: rule.connectionTags }),
+  ...(rule.allowedOrigins !== undefined && { widgetOrigins: rule.allowedOrigins }),
+  ...(rule.regionId !== undefined && { regionId: rule.regionId }),
+})
+
+function* refusedToService(
+  caller: Caller,
+  action: Action,
+  policy: Policy,
+  settings: RequestSettings,
+): Generator<RefusalReason> {
+  if (caller.kind !== 'service' || policy.services === null) return
+  const rule = policy.services.get(caller.name)
+  if (rule === undefined) return yield 'service_not_listed'
+  if (!within(rule.customers, customerOf(action))) yield 'customer_not_of_service'
+  if (action.route !== 'issue') return
+  const { asked } = action
+  if (rule.kinds && !rule.kinds.includes(asked.type)) yield 'kind_not_of_service'
+  // What comes out counts, not what was named: no tags at all is the widest token there is.
+  const narrow =
+    carries(rule.sourceTags, asked.sourceTags ?? settings.sourceTags?.tags) &&
+    carries(rule.connectionTags, asked.connectionTags ?? settings.connectionTags?.tags)
+  if (!narrow) yield 'tags_not_of_service'
+}
+
+const within = (set: CustomerSet, customerId: string) =>
+  set === 'any' ||
+  set.ids.has(customerId) ||
+  set.prefixes.some((prefix) => customerId.startsWith(prefix))
+
+const carries = (allowed: ReadonlySet<string> | null, tags: readonly string[] = []) =>
+  allowed === null || (tags.length > 0 && tags.every((tag) => allowed.has(tag)))
+
+type Origins = {
+  readonly origins: readonly string[]
+  readonly ofOrigin: 'allowed' | 'refused' | 'waived'
+}
+
+/** A named origin must be one of the customer's. In audit mode one that is configured for all will do. */
+function originsFor(
+  action: Action,
+  settings: RequestSettings,
+  configured: RequestSettings,
+  mode: Policy['mode'],
+): Origins {
+  const origins = settings.widgetOrigins
+  if (action.route !== 'issue') return { origins, ofOrigin: 'allowed' }
+  const { allowedOrigin: named, pageOrigin } = action.asked
+  const wanted = named ?? pageOrigin
+  if (wanted === undefined || origins.includes(wanted)) return { origins, ofOrigin: 'allowed' }
+  const spared = mode === 'audit' && configured.widgetOrigins.includes(wanted)
+  if (spared) return { origins: configured.widgetOrigins, ofOrigin: named === undefined ? 'allowed' : 'waived' }
+  // A page's own origin that is not listed is no request for it: the configuration then decides.
+  return { origins, ofOrigin: named === undefined ? 'allowed' : 'refused' }
+}

@@ -30,6 +30,19 @@ export type TokenRequest = {
   readonly regionId: string | null
 }
 
+/** What a caller wants of the token beyond its being valid. */
+export type Demand = {
+  readonly minTtlMs: number
+  /** The caller has no use for the one it got before. */
+  readonly refresh: boolean
+}
+
+/** Whether the last attempt to replace a token reached the upstream. */
+export type UpstreamState = 'answering' | 'away'
+
+/** Younger than this, a token is as new as any: no demand makes the broker mint another. */
+export const YOUNG_FOR_MS = 10_000
+
 const lifeOf = (token: Token) => token.expiresAt - token.receivedAt
 
 /**
@@ -48,4 +61,38 @@ export function refreshAfter(token: Token): number {
 export function servableUntil(token: Token): number {
   const life = lifeOf(token)
   return token.expiresAt - (token.type === 'widget' ? life / 2 : Math.min(120_000, life / 5))
+}
+
+/** The moment until which a token is of any use to a cache. */
+export function keepableUntil(token: Token): number {
+  return token.type === 'widget' ? servableUntil(token) : token.expiresAt
+}
+
+/** For how long a cache may keep a token that it gets now; 0 for one that is of no use any more. */
+export function keepableFor(token: Token, now: number): number {
+  return Math.max(0, Math.floor(keepableUntil(token) - now))
+}
+
+export function mayBeServed(token: Token, now: number, upstream: UpstreamState): boolean {
+  return now < (upstream === 'away' ? keepableUntil(token) : servableUntil(token))
+}
+
+export function isYoung(token: Token, now: number): boolean {
+  // In both directions: another replica's clock may be a little ahead of ours.
+  return Math.abs(now - token.receivedAt) < YOUNG_FOR_MS
+}
+
+/** Whether a kept token is what this caller asked for. */
+export function meets(token: Token, demand: Demand, now: number, upstream: UpstreamState): boolean {
+  if (!mayBeServed(token, now, upstream)) return false
+  if (!demand.refresh && token.expiresAt - now >= demand.minTtlMs) return true
+  return isYoung(token, now)
+}
+
+/**
+ * Whether a kept token will do although a newer one was wanted and could not be had. Not for a caller
+ * whose own token was refused: it would get the same one again.
+ */
+export function meetsWhileAway(token: Token, demand: Demand, now: number): boolean {
+  return !demand.refresh && meets(token, demand, now, 'away')
 }

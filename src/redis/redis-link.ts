@@ -1,0 +1,145 @@
+import type { Log } from '../log.ts'
+import { createClient, createMessageConnection, type RedisSettings } from './client.ts'
+import type { RedisClient, RedisLink } from './link.ts'
+import { createPatience, NoAnswerError } from './patience.ts'
+import { failureName, isRefusal } from './replies.ts'
+import { createSubscriber } from './subscriber.ts'
+
+export type ReloadableRedisLink = RedisLink & {
+  /** Goes over to new settings, such as a changed password, once a connection by them stands. */
+  reload(settings: RedisSettings): void
+}
+
+export type RedisLinkDeps = {
+  readonly log: Log
+  readonly onUp?: (up: boolean) => void
+}
+
+class RedisAwayError extends Error {
+  override readonly name = 'RedisAwayError'
+}
+
+/**
+ * `starting` until the first attempt to connect has succeeded or failed: not known to be away, so calls
+ * wait for it as they would for an answer. `silent`: connected, and does not answer. `refusing`: answers
+ * that it is in no state to serve.
+ */
+type State = 'starting' | 'up' | 'away' | 'silent' | 'refusing' | 'closed'
+
+const PROBE_AFTER_MS = 250
+/** So long it has to serve before it is said to be back: one line per outage, not one per flicker. */
+const STEADY_AFTER_MS = 1_000
+const DEFAULT_COMMAND_TIMEOUT_MS = 100
+
+export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): ReloadableRedisLink {
+  const { log } = deps
+  let settings = initial
+  const within = createPatience(settings.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS)
+  const { promise: started, resolve: start } = Promise.withResolvers<void>()
+  let state: State = 'starting'
+  let announced: boolean | undefined
+  let probeTimer: NodeJS.Timeout | undefined
+  let steadyTimer: NodeJS.Timeout | undefined
+  /** By new settings, and not ready yet. */
+  let successor: RedisClient | undefined
+  let client = open(settings)
+  const subscriber = createSubscriber(() => createMessageConnection(settings, client))
+
+  function open(by: RedisSettings): RedisClient {
+    const mine = createClient(by)
+    mine.on('ready', () => {
+      if (mine === successor) takeOver(mine, by)
+      if (mine === client) become('up')
+    })
+    mine.on('error', (error) => {
+      if (mine === client) become('away', error)
+    })
+    mine.on('close', () => {
+      if (mine === client) become('away')
+    })
+    mine.connect().catch(() => {})
+    return mine
+  }
+
+  function takeOver(fresh: RedisClient, by: RedisSettings): void {
+    const old = client
+    client = fresh
+    settings = by
+    successor = undefined
+    old.quit().catch(() => {})
+    subscriber.restart()
+  }
+
+  function become(next: State, reason?: unknown): void {
+    if (state === 'closed' || state === next) return
+    state = next
+    start()
+    clearTimeout(probeTimer)
+    clearTimeout(steadyTimer)
+    if (next === 'silent') void probe()
+    if (next === 'refusing') probeTimer = setTimeout(probe, PROBE_AFTER_MS).unref()
+    if (next !== 'up') announce(false, reason)
+    else if (announced === undefined) announce(true)
+    else steadyTimer = setTimeout(() => announce(true), STEADY_AFTER_MS).unref()
+  }
+
+  function announce(up: boolean, reason?: unknown): void {
+    if (announced === up) return
+    announced = up
+    deps.onUp?.(up)
+    if (up) log.info({}, 'Redis is there')
+    else log.warn({ reason: failureName(reason), state }, 'Redis is away, going on without it')
+  }
+
+  /** A write, because a server may answer and still not take any. Unlimited: its answer is the news. */
+  async function probe(): Promise<void> {
+    const asked = client
+    const during = state
+    try {
+      await asked.set(`${settings.keyPrefix}probe`, '1', 'PX', 1_000)
+      if (asked === client && state === during) become('up')
+    } catch (error) {
+      if (asked !== client || state !== during) return
+      if (isRefusal(error)) state = 'refusing'
+      probeTimer = setTimeout(probe, PROBE_AFTER_MS).unref()
+    }
+  }
+
+  async function run<T>(work: (redis: RedisClient) => Promise<T>): Promise<T> {
+    if (state === 'starting') await within(started)
+    if (state !== 'up') throw new RedisAwayError('Redis is known to be away')
+    const asked = client
+    try {
+      return await within(work(asked))
+    } catch (error) {
+      if (asked === client && state === 'up') {
+        if (error instanceof NoAnswerError) become('silent', error)
+        else if (isRefusal(error)) become('refusing', error)
+      }
+      throw error
+    }
+  }
+
+  return {
+    run,
+    get up() {
+      return state === 'up'
+    },
+    key: (name) => settings.keyPrefix + name,
+    subscribe: (channel, listener) => subscriber.add(channel, listener),
+
+    reload(next) {
+      successor?.disconnect()
+      successor = open(next)
+    },
+
+    async close() {
+      state = 'closed'
+      clearTimeout(probeTimer)
+      clearTimeout(steadyTimer)
+      subscriber.close()
+      successor?.disconnect()
+      client.disconnect()
+    },
+  }
+}

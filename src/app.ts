@@ -1,0 +1,207 @@
+import cors from '@fastify/cors'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { addressKey } from './callers/address.ts'
+import { createAuthenticator } from './callers/authenticator.ts'
+import type { Config } from './config.ts'
+import { createLocalCounters, createSharedCounters, orLocally } from './http/counters.ts'
+import { createCustomerChecks } from './http/customers.ts'
+import { describeRoutes, serveDocs } from './http/docs.ts'
+import { serveHealth } from './http/health.ts'
+import { createLimits } from './http/limits.ts'
+import { ownCustomersOnly } from './http/permit.ts'
+import { createServer, type Phase } from './http/server.ts'
+import { serveTokens } from './http/tokens.ts'
+import { serveUpkeep } from './http/upkeep.ts'
+import { createMetrics } from './metrics.ts'
+import type { RedisLink } from './redis/link.ts'
+import { createRedisLink } from './redis/redis-link.ts'
+import { type BrokerSettings, createBroker } from './tokens/broker.ts'
+import { createIntrospection } from './tokens/introspect.ts'
+import { CACHE_OPS, CACHE_OUTCOMES, CACHE_TIERS, REFRESH_OUTCOMES } from './tokens/observers.ts'
+import { createUpstream } from './upstream/create-upstream.ts'
+import { EXCHANGE_OUTCOMES } from './upstream/exchange-failure.ts'
+import { MINT_DIALECTS, MINT_OUTCOMES } from './upstream/mint.ts'
+import { upstreamIdentity } from './upstream/settings.ts'
+import { readVersion } from './version.ts'
+
+export type AppDeps = {
+  readonly log: FastifyBaseLogger
+  readonly now?: () => number
+}
+
+export type App = {
+  /** What callers reach. Tests speak to it with `inject`. */
+  readonly server: FastifyInstance
+  /** What operators reach: the same server, unless operations have a port of their own. */
+  readonly ops: FastifyInstance
+  /** Opens the ports and begins to get the org token; resolves to the URLs once connections are taken. */
+  listen(): Promise<{ readonly url: string; readonly opsUrl: string }>
+  /** Takes up keys, secrets and credentials that have changed; the rest needs a restart. */
+  reconfigure(config: Config): void
+  /** Not ready from now on. Requests are still served. */
+  announceStop(): void
+  /** No new requests; resolves when the running ones are answered, or cut off at the end of the grace. */
+  close(graceMs: number): Promise<void>
+}
+
+/** The most a token and its entry are reckoned to take; the cache is bounded by entries and by bytes. */
+const BYTES_PER_ENTRY = 8 * 1024
+
+/** Puts the parts together; the only place that knows them all. Opens nothing until `listen`. */
+export async function createApp(config: Config, deps: AppDeps): Promise<App> {
+  const { log, now = Date.now } = deps
+  const version = readVersion()
+  const metrics = createMetrics(version, {
+    dialects: MINT_DIALECTS,
+    mintOutcomes: MINT_OUTCOMES,
+    exchangeOutcomes: EXCHANGE_OUTCOMES,
+    refreshOutcomes: REFRESH_OUTCOMES,
+    cacheTiers: CACHE_TIERS,
+    cacheOps: CACHE_OPS,
+    cacheOutcomes: CACHE_OUTCOMES,
+  })
+  let phase: Phase = 'serving'
+
+  const redis =
+    config.redis &&
+    createRedisLink(config.redis, { log, onUp: (up) => metrics.redisUp.set(up ? 1 : 0) })
+
+  const upstream = createUpstream(config.upstream, {
+    log,
+    now,
+    onExchange: (outcome) => metrics.orgTokenExchanges.labels(outcome).inc(),
+    onMint: ({ type, dialect, outcome, durationMs }) => {
+      metrics.mints.labels(type, dialect, outcome).inc()
+      metrics.mintDuration.labels(type).observe(durationMs / 1000)
+    },
+    onInFlight: (count) => metrics.upstreamInFlight.set(count),
+    onOrgToken: (expiresAt) => metrics.orgTokenExpiresAt.set((expiresAt ?? 0) / 1000),
+  })
+
+  const broker = createBroker(brokerSettings(config), {
+    mint: upstream.mint,
+    redis,
+    log,
+    now,
+    observers: {
+      onCache: ({ tier, op, outcome }) => metrics.cacheOperations.labels(tier, op, outcome).inc(),
+      onEntries: (count) => metrics.cacheEntries.labels('memory').set(count),
+      onRefresh: (outcome) => metrics.backgroundRefreshes.labels(outcome).inc(),
+    },
+  })
+
+  const authenticator = createAuthenticator(config.callers, { log, now })
+
+  const serverDeps = { log, metrics, phase: () => phase }
+  const server = createServer(config.http, serverDeps)
+  const ops = config.http.opsPort === null ? server : createServer(config.http, serverDeps)
+
+  const limits = createLimits(server, config.limits, {
+    ...counters(config, redis, now),
+    addressKey,
+    onLimited: (tier) => metrics.rateLimited.labels(tier).inc(),
+  })
+
+  await describeRoutes(server, version)
+  const corsIsOn = config.http.corsOrigins.length > 0
+  await server.register(async (scope) => {
+    if (corsIsOn) await scope.register(cors, corsFor(config.http.corsOrigins))
+    const audit = () => {}
+    const checks = createCustomerChecks(
+      { customerIdPattern: config.http.customerIdPattern, corsIsOn },
+      { authenticate: authenticator, limits, audit },
+    )
+    const permit = ownCustomersOnly(config.requests)
+    serveTokens(scope, checks, config.http.defaultType, {
+      permit,
+      limits,
+      broker,
+      audit,
+      metrics,
+      now,
+    })
+    serveUpkeep(scope, checks, {
+      permit,
+      limits,
+      broker,
+      introspect: createIntrospection(upstream.tokenInfo, broker.knownWorkspace, now),
+      audit,
+    })
+  })
+  await server.register(serveDocs)
+  serveHealth(ops, {
+    metrics,
+    orgToken: upstream.orgTokenStatus,
+    redisUp: () => redis && redis.up,
+    isStopping: () => phase !== 'serving',
+  })
+  await Promise.all([server.ready(), ops.ready()])
+
+  const servers = [...new Set([server, ops])]
+  return {
+    server,
+    ops,
+    async listen() {
+      const { host, port, opsPort } = config.http
+      const url = await server.listen({ host, port })
+      const opsUrl = opsPort === null ? url : await ops.listen({ host, port: opsPort })
+      upstream.start()
+      return { url, opsUrl }
+    },
+    reconfigure(next) {
+      authenticator.reload(next.callers)
+      upstream.reload(next.upstream)
+      broker.reload(brokerSettings(next))
+      if (next.redis) redis?.reload(next.redis)
+    },
+    announceStop() {
+      phase = 'stopping'
+    },
+    async close(graceMs) {
+      phase = 'draining'
+      const overdue = setTimeout(() => {
+        for (const { server: http } of servers) http.closeAllConnections()
+      }, graceMs)
+      await Promise.all(servers.map((each) => each.close()))
+      clearTimeout(overdue)
+      await broker.close()
+      await Promise.all([upstream.close(), redis?.close(), authenticator.close()])
+    },
+  }
+}
+
+const brokerSettings = (config: Config): BrokerSettings => ({
+  identity: upstreamIdentity(config.upstream),
+  ...config.cache,
+  maxBytes: config.cache.maxEntries * BYTES_PER_ENTRY,
+  mintTimeLimitMs: config.upstream.timeoutMs,
+})
+
+function counters(config: Config, redis: RedisLink | null, now: () => number) {
+  const local = createLocalCounters(now)
+  if (!redis) return { customers: local, failures: local }
+  const shared = createSharedCounters(redis, config.counterKey)
+  const eitherWay = orLocally(shared, local)
+  return {
+    customers: config.limits.onRedisError === 'deny' ? shared : eitherWay,
+    // Failed authentications are counted here at the least: a Redis that is away must not lock anybody out.
+    failures: eitherWay,
+  }
+}
+
+const corsFor = (origins: readonly string[]) => ({
+  origin: [...origins],
+  credentials: true,
+  methods: ['GET', 'POST', 'DELETE'],
+  allowedHeaders: [
+    'Authorization',
+    'Content-Type',
+    'X-API-Key',
+    'X-Requested-With',
+    'X-Request-Id',
+    'traceparent',
+    'tracestate',
+  ],
+  exposedHeaders: ['Cache-Status', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'],
+  maxAge: 600,
+})

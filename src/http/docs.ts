@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+
+const DESCRIPTION = `Hands a page or a backend a short-lived Airbyte Embedded token for one customer.
+The organisation's own token never leaves the server. All failures are problem documents (RFC 9457).`
+
+/** Collects what the routes say of themselves; must be there before them. */
+export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Token broker',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'tokens', description: "Customers' tokens" },
+        { name: 'operations', description: 'On OPS_PORT where it is set' },
+        { name: 'documents', description: 'This description, and the browser client' },
+      ],
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description: "A service key, or an end user's JWT",
+          },
+          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'A service key' },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: 'session',
+            description: "The SaaS product's session; needs the header X-Requested-With",
+          },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  })
+}
+
+const HIDDEN = { hide: true } as const
+
+/** `/openapi.yaml`, `/openapi.json`, a page to try them, and the client for browsers. */
+export async function serveDocs(app: FastifyInstance): Promise<void> {
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // The page keeps no credential: who reloads it types it again.
+    uiConfig: { persistAuthorization: false, deepLinking: true },
+    logLevel: 'warn',
+  })
+
+  const rendered = new Map<string, string>()
+  const render = (key: 'yaml' | 'json') => {
+    const text =
+      rendered.get(key) ??
+      (key === 'yaml' ? app.swagger({ yaml: true }) : JSON.stringify(app.swagger(), null, 2))
+    rendered.set(key, text)
+    return text
+  }
+  app.get('/openapi.yaml', { schema: HIDDEN }, (_request, reply) => {
+    reply
+      .type('application/yaml; charset=utf-8')
+      .header('cache-control', 'no-cache')
+      .send(render('yaml'))
+  })
+  app.get(
+    '/openapi.json',
+    { schema: HIDDEN, serializerCompiler: () => String },
+    (_request, reply) => {
+      reply
+        .type('application/json; charset=utf-8')
+        .header('cache-control', 'no-cache')
+        .send(render('json'))
+    },
+  )
+
+  const script = await readFile(new URL('../client/client.js', import.meta.url), 'utf8')
+  const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`
+  app.get('/client.js', { schema: HIDDEN }, (request, reply) => {
+    // Any page may load the script; what it then asks for, CORS decides.
+    reply.header('access-control-allow-origin', '*')
+    reply.header('cross-origin-resource-policy', 'cross-origin')
+    reply.header('cache-control', 'public, max-age=300, stale-while-revalidate=86400')
+    reply.header('etag', etag)
+    if (
+      request.headers['if-none-match']
+        ?.split(/,\s*/)
+        .some((tag) => tag.replace(/^W\//, '') === etag)
+    ) {
+      reply.code(304).send()
+      return
+    }
+    reply.type('text/javascript; charset=utf-8').send(script)
+  })
+}

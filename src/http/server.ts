@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import { validatorCompiler } from 'fastify-type-provider-zod'
+import { BrokerError } from '../errors.ts'
+import type { Metrics } from '../metrics.ts'
+import { answerInProblems, refuseUnreadable } from './problems.ts'
+
+export type ServerSettings = { readonly trustProxy: boolean | number | readonly string[] }
+
+export type ServerDeps = {
+  readonly log: FastifyBaseLogger
+  readonly metrics: Pick<Metrics, 'httpRequestDuration'>
+  readonly phase: () => Phase
+}
+
+/** `stopping`: not ready any more, still serving. `draining`: what has begun is finished, nothing else begins. */
+export type Phase = 'serving' | 'stopping' | 'draining'
+
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 15_000
+/** Longer than the idle time of common load balancers (60 s), so that they close first and never meet a reset. */
+const KEEP_ALIVE_TIMEOUT_MS = 72_000
+const MOST_URL_CHARACTERS = 8192
+
+/** A caller's own request id is kept, if it cannot break a log line; it joins the two sides' logs. */
+const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** What the request's line in the log tells beyond the common fields. */
+    logFields: Record<string, unknown>
+  }
+}
+
+/** Fastify with our limits, problem documents for every failure, one log line and one measurement a request. */
+export function createServer(settings: ServerSettings, deps: ServerDeps): FastifyInstance {
+  const { log, metrics, phase } = deps
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'request_id',
+    }),
+    trustProxy: proxyTrust(settings.trustProxy),
+    bodyLimit: 16_384,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      maxHeaderSize: 16_384,
+      connectionsCheckingInterval: 1000,
+    },
+    // Too long an id is to be told so, and not "no such path".
+    routerOptions: { maxParamLength: MOST_URL_CHARACTERS },
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    genReqId: ({ headers: { 'x-request-id': id } }) =>
+      typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID(),
+    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => {
+      app.errorHandler(error, request, reply)
+    },
+  })
+
+  app.setValidatorCompiler(validatorCompiler)
+  // Replies are built from our own types; a test holds them against the document. Checking each again costs more than making it.
+  app.setSerializerCompiler(() => (body) => JSON.stringify(body))
+  readOnlyJson(app)
+  answerInProblems(app)
+
+  app.decorateReply('logFields')
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.logFields = {}
+    reply.header('x-request-id', request.id)
+    reply.header('x-content-type-options', 'nosniff')
+    if (request.url.length > MOST_URL_CHARACTERS)
+      return done(
+        new BrokerError('uri_too_long', `the URL may have ${MOST_URL_CHARACTERS} characters`),
+      )
+    if (phase() !== 'serving') {
+      // The next request of this connection goes to a replica that stays.
+      reply.header('connection', 'close')
+      if (phase() === 'draining')
+        return done(new BrokerError('draining', 'this replica is stopping'))
+    }
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unknown'
+    const method = request.method
+    metrics.httpRequestDuration.observe(
+      { method: KNOWN_METHODS.has(method) ? method : 'other', route, status: reply.statusCode },
+      reply.elapsedTime / 1000,
+    )
+    request.log.info(
+      {
+        method,
+        route,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+        ...reply.logFields,
+      },
+      'request',
+    )
+    done()
+  })
+  return app
+}
+
+/** A number is how many proxies stand before us, counted from our side. */
+const proxyTrust = (trust: ServerSettings['trustProxy']) => {
+  if (typeof trust === 'number') return (_address: string, hop: number) => hop < trust
+  return typeof trust === 'boolean' ? trust : [...trust]
+}
+
+/** The methods that may be a metric's label: a parser knows some thirty more. */
+const KNOWN_METHODS = new Set(['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS', 'PUT', 'PATCH'])
+
+/** JSON bodies alone; an empty one counts as none, because a POST without fields needs no body. */
+function readOnlyJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (typeof body === 'string' && body.trim() === '') return done(null, undefined)
+    return parse(request, typeof body === 'string' ? body : body.toString(), done)
+  })
+}

@@ -1,0 +1,29 @@
+import pino, { type DestinationStream, type Logger } from 'pino'
+
+/**
+ * An error for the log: what and where, and the same of its causes. Own words and stacks only: an error's
+ * other properties may hold a request with its headers.
+ */
+function errorFields(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return { type: typeof error }
+  return {
+    type: error.name,
+    message: error.message,
+    ...('code' in error && { code: error.code }),
+    ...(depth === 0 && { stack: error.stack }),
+    ...(error.cause !== undefined && depth < 5 && { cause: errorFields(error.cause, depth + 1) }),
+  }
+}
+
+/** JSON lines; `destination` defaults to standard output. */
+export function createLogger(level: string, destination?: DestinationStream): Logger {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    // No `req` and `res`: their headers carry credentials.
+    serializers: { err: errorFields, req: () => undefined, res: () => undefined },
+  }
+  return destination ? pino(options, destination) : pino(options)
+}

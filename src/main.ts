@@ -1,0 +1,56 @@
+import { createApp } from './app.ts'
+import { loadConfig } from './config.ts'
+import { createLogger } from './logger.ts'
+import { stopOnSignals } from './signals.ts'
+import { watchFiles } from './watch-files.ts'
+
+/** `EX_CONFIG` of sysexits.h: trying again changes nothing until somebody changes the configuration. */
+const EXIT_MISCONFIGURED = 78
+
+const loaded = loadConfig(process.env)
+if (!loaded.ok) {
+  const log = createLogger('info')
+  for (const problem of loaded.problems) log.fatal({ problem }, 'the configuration is not valid')
+  process.exit(EXIT_MISCONFIGURED)
+}
+const { config, files } = loaded
+const log = createLogger(config.log.level)
+
+// Whatever this is, the state behind it is unknown: better a fresh process than a guess.
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+  process.on(event, (err) => {
+    log.fatal({ err }, 'unhandled error')
+    process.exit(1)
+  })
+}
+
+const app = await createApp(config, { log })
+if (config.callers.anyone)
+  log.warn({}, 'AUTH=none: everybody who reaches this service can have a token for any customer')
+
+const watched = watchFiles(files, () => {
+  const next = loadConfig(process.env)
+  if (next.ok) {
+    app.reconfigure(next.config)
+    log.info({}, 'a secret file has changed and is in use')
+  } else
+    log.error(
+      { problems: next.problems },
+      'a secret file has changed, and is not usable; the old secrets stay',
+    )
+})
+
+stopOnSignals(log, async () => {
+  app.announceStop()
+  watched.close()
+  await new Promise((resolve) => setTimeout(resolve, config.shutdown.delayMs))
+  await app.close(config.shutdown.graceMs)
+})
+
+try {
+  const { url, opsUrl } = await app.listen()
+  log.info({ url, ops_url: opsUrl }, 'listening')
+} catch (err) {
+  log.fatal({ err }, 'the port cannot be opened: see PORT, OPS_PORT and HOST')
+  process.exit(1)
+}

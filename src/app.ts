@@ -2,13 +2,14 @@ import cors from '@fastify/cors'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { addressKey } from './callers/address.ts'
 import { createAuthenticator } from './callers/authenticator.ts'
+import { createPermit, REFUSAL_OUTCOMES } from './callers/permit.ts'
+import { REFUSAL_REASONS } from './callers/policy.ts'
 import type { Config } from './config.ts'
 import { createLocalCounters, createSharedCounters, orLocally } from './http/counters.ts'
 import { createCustomerChecks } from './http/customers.ts'
 import { describeRoutes, serveDocs } from './http/docs.ts'
 import { serveHealth } from './http/health.ts'
 import { createLimits } from './http/limits.ts'
-import { ownCustomersOnly } from './http/permit.ts'
 import { createServer, type Phase } from './http/server.ts'
 import { serveTokens } from './http/tokens.ts'
 import { serveUpkeep } from './http/upkeep.ts'
@@ -36,6 +37,8 @@ export type App = {
   readonly ops: FastifyInstance
   /** Opens the ports and begins to get the org token; resolves to the URLs once connections are taken. */
   listen(): Promise<{ readonly url: string; readonly opsUrl: string }>
+  /** Begins to get the org token; `listen` does it too. */
+  start(): void
   /** Takes up keys, secrets and credentials that have changed; the rest needs a restart. */
   reconfigure(config: Config): void
   /** Not ready from now on. Requests are still served. */
@@ -59,6 +62,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     cacheTiers: CACHE_TIERS,
     cacheOps: CACHE_OPS,
     cacheOutcomes: CACHE_OUTCOMES,
+    refusalReasons: REFUSAL_REASONS,
+    refusalOutcomes: REFUSAL_OUTCOMES,
   })
   let phase: Phase = 'serving'
 
@@ -91,6 +96,14 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   })
 
   const authenticator = createAuthenticator(config.callers, { log, now })
+  const { permit, ...policy } = createPermit(
+    { requests: config.requests, ...config.policy },
+    {
+      log,
+      now,
+      onRefusal: (reason, outcome) => metrics.policyRefusals.labels(reason, outcome).inc(),
+    },
+  )
 
   const serverDeps = { log, metrics, phase: () => phase }
   const server = createServer(config.http, serverDeps)
@@ -111,7 +124,6 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       { customerIdPattern: config.http.customerIdPattern, corsIsOn },
       { authenticate: authenticator, limits, audit },
     )
-    const permit = ownCustomersOnly(config.requests)
     serveTokens(scope, checks, config.http.defaultType, {
       permit,
       limits,
@@ -132,7 +144,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   serveHealth(ops, {
     metrics,
     orgToken: upstream.orgTokenStatus,
-    redisUp: () => redis && redis.up,
+    redisUp: () => redis?.up ?? null,
     isStopping: () => phase !== 'serving',
   })
   await Promise.all([server.ready(), ops.ready()])
@@ -148,6 +160,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       upstream.start()
       return { url, opsUrl }
     },
+    start: () => upstream.start(),
     reconfigure(next) {
       authenticator.reload(next.callers)
       upstream.reload(next.upstream)
@@ -165,7 +178,9 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       await Promise.all(servers.map((each) => each.close()))
       clearTimeout(overdue)
       await broker.close()
-      await Promise.all([upstream.close(), redis?.close(), authenticator.close()])
+      authenticator.close()
+      policy.close()
+      await Promise.all([upstream.close(), redis?.close()])
     },
   }
 }

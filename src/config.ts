@@ -36,7 +36,7 @@ export function loadConfig(env: Environment, read?: (path: string) => string): L
 }
 
 function nested(set: Settings) {
-  const upstream = upstreamSettings(set)
+  const egress = { proxyUrl: set.HTTPS_PROXY ?? null, noProxy: set.NO_PROXY ?? null }
   return {
     log: { level: set.LOG_LEVEL },
     http: {
@@ -59,9 +59,13 @@ function nested(set: Settings) {
       serviceKeys: set.API_KEYS ?? [],
       jwt: jwtSettings(set),
       session: sessionSettings(set),
-      egress: { proxyUrl: set.HTTPS_PROXY ?? null, noProxy: set.NO_PROXY ?? null },
+      egress,
     },
-    policyFile: set.POLICY_FILE ?? null,
+    policy: {
+      policyFile: set.POLICY_FILE ?? null,
+      allowInsecure: set.ALLOW_INSECURE_UPSTREAM,
+      egress,
+    },
     audit: { destination: set.AUDIT_LOG, fingerprintKey: derivedKey(set, 'audit fingerprint') },
     requests: {
       workspaceTemplate: set.CUSTOMER_WORKSPACE_TEMPLATE,
@@ -76,7 +80,7 @@ function nested(set: Settings) {
       ),
       regionId: set.AIRBYTE_REGION_ID ?? null,
     },
-    upstream,
+    upstream: upstreamSettings(set),
     redis: redisSettings(set),
     cache: {
       encryptionKeys: set.CACHE_ENCRYPTION_KEYS ?? null,

@@ -26,6 +26,8 @@ export type LabelSets = {
   readonly cacheTiers: readonly string[]
   readonly cacheOps: readonly string[]
   readonly cacheOutcomes: readonly string[]
+  readonly refusalReasons: readonly string[]
+  readonly refusalOutcomes: readonly string[]
 }
 
 export type Metrics = ReturnType<typeof createMetrics>
@@ -102,6 +104,12 @@ export function createMetrics(version: string, sets: LabelSets) {
       help: 'Calls to the upstream under way',
       ...shared,
     }),
+    policyRefusals: new Counter({
+      name: 'token_broker_policy_refusals_total',
+      help: 'What callers were refused, or in audit mode would have been',
+      labelNames: ['reason', 'outcome'] as const,
+      ...shared,
+    }),
     backgroundRefreshes: new Counter({
       name: 'token_broker_background_refreshes_total',
       help: 'Renewals of cached tokens ahead of their expiry',
@@ -132,5 +140,8 @@ export function createMetrics(version: string, sets: LabelSets) {
       for (const outcome of sets.cacheOutcomes)
         metrics.cacheOperations.labels(tier, op, outcome).inc(0)
   metrics.cacheEntries.labels('memory').set(0)
+  for (const reason of sets.refusalReasons)
+    for (const outcome of sets.refusalOutcomes)
+      metrics.policyRefusals.labels(reason, outcome).inc(0)
   return metrics
 }

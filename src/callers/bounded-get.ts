@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
+import { isPrivateHost } from '../config/values.ts'
 
 export type EgressSettings = {
   /** For https URLs alone; clear text stays inside the network that allows it. */
@@ -90,12 +91,9 @@ function codeOf(error: unknown): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name
 }
 
-const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/
-
 /** https, or clear text to a place that it does not leave: this machine, or a container network's short names. */
 export function isConfidential(url: string): boolean {
   if (!URL.canParse(url)) return false
-  const { protocol, hostname } = new URL(url)
-  if (protocol === 'https:') return true
-  return protocol === 'http:' && (LOOPBACK.test(hostname) || !/[.:]/.test(hostname))
+  const { protocol } = new URL(url)
+  return protocol === 'https:' || (protocol === 'http:' && isPrivateHost(url))
 }

@@ -43,11 +43,19 @@ const customerRule = z.strictObject(
   'is not a rule',
 )
 
+/** `{id}` in it stands for the customer's id. */
+const httpUrl = z
+  .string('is not text')
+  .refine(
+    (url) => /^https?:/.test(url) && URL.canParse(url) && !new URL(url).username,
+    'is not an http or https URL',
+  )
+
 const knownCustomers = z.union(
   [
     z.enum(['any', 'listed']),
     z.strictObject({
-      url: v.httpUrlTemplate,
+      url: httpUrl,
       ttl: v.duration(0, 86_400_000).prefault('5m'),
       timeout: v.duration(100, 60_000).prefault('3s'),
     }),
@@ -65,7 +73,6 @@ const serviceRule = z.strictObject(
   'is not a rule',
 )
 
-/** Names come from people, so none may be one that objects are born with. */
 const named = <Rule extends z.ZodType>(rule: Rule) =>
   z.record(text(128), rule, 'is not a list of names with a rule each')
 

@@ -1,8 +1,8 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
-import type { Policy } from './policy.ts'
 import { PolicyDocument } from './policy-document.ts'
 import { policyFrom } from './policy-groups.ts'
+import type { Policy } from './policy-rules.ts'
 
 /** A policy file with mistakes in it; each by its line and path, none by its value. */
 export class PolicyFileError extends Error {
@@ -16,27 +16,54 @@ export class PolicyFileError extends Error {
 }
 
 /** Reads a policy out of YAML or JSON. @throws PolicyFileError */
-export function readPolicy(text: string): Policy {
+export function readPolicy(text: string, { allowInsecure }: { allowInsecure: boolean }): Policy {
   const lines = new LineCounter()
   // Everything is text until the schema says otherwise: a customer 007 stays 007, and `no` is a name.
-  const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false })
-  const lineAt = (offset: number | undefined) => (offset === undefined ? 1 : lines.linePos(offset).line)
+  const document = parseDocument(text, {
+    schema: 'failsafe',
+    lineCounter: lines,
+    prettyErrors: false,
+  })
+  const lineAt = (offset: number | undefined) =>
+    offset === undefined ? 1 : lines.linePos(offset).line
 
   const broken = [...document.errors, ...document.warnings]
   if (broken.length > 0)
-    throw new PolicyFileError(broken.map(({ pos, code }) => `line ${lineAt(pos[0])}: ${SYNTAX[code] ?? code}`))
-  if (!isMap(document.contents)) throw new PolicyFileError(['line 1: the file has no settings in it'])
+    throw new PolicyFileError(
+      broken.map(({ pos, code }) => `line ${lineAt(pos[0])}: ${SYNTAX[code] ?? code}`),
+    )
+  if (!isMap(document.contents))
+    throw new PolicyFileError(['line 1: the file has no settings in it'])
 
   const tell = ({ path, message }: Problem) =>
     `line ${lineAt(offsetOf(document.contents, path))}: ${path.join('.')}: ${message}`
-  const parsed = PolicyDocument.safeParse(document.toJS({ maxAliasCount: 0 }))
+  const unusable = unusableNodes(document.contents)
+  if (unusable.length > 0)
+    throw new PolicyFileError(unusable.map(([at, message]) => `line ${lineAt(at)}: ${message}`))
+  const parsed = PolicyDocument.safeParse(document.toJS())
   if (!parsed.success) throw new PolicyFileError(parsed.error.issues.flatMap(problemsOf).map(tell))
-  const { policy, problems } = policyFrom(parsed.data)
+  const { policy, problems } = policyFrom(parsed.data, allowInsecure)
   if (problems.length > 0) throw new PolicyFileError(problems.map(tell))
   return policy
 }
 
 export type Problem = { readonly path: readonly PropertyKey[]; readonly message: string }
+
+/** What the schema would not see, or see too late. */
+function unusableNodes(contents: Node): (readonly [at: number | undefined, message: string])[] {
+  const found: (readonly [number | undefined, string])[] = []
+  visit(contents, {
+    Alias: (_key, { range }) =>
+      void found.push([range?.[0], 'aliases are not understood; use a group']),
+    // Objects are born with this name, so a rule under it would be lost on the way.
+    Pair: (_key, { key }) => {
+      if (isScalar(key) && key.value === '__proto__')
+        found.push([key.range?.[0], 'no rule can have this name'])
+      else if (!isScalar(key)) found.push([undefined, 'a name is not text'])
+    },
+  })
+  return found
+}
 
 const SYNTAX: Readonly<Record<string, string>> = {
   DUPLICATE_KEY: 'the same name stands twice',
@@ -46,7 +73,10 @@ const SYNTAX: Readonly<Record<string, string>> = {
 
 function problemsOf(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'there is no such setting' }))
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      message: 'there is no such setting',
+    }))
   return [{ path: issue.path, message: issue.message }]
 }
 

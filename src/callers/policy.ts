@@ -1,58 +1,17 @@
 import type { Asked, RequestSettings } from '../tokens/request.ts'
-import type { TokenType } from '../tokens/token.ts'
 import type { Caller } from './caller.ts'
+import {
+  type CustomerRule,
+  type CustomerSet,
+  customerRule,
+  type OwnLimit,
+  type Policy,
+} from './policy-rules.ts'
 
 /** What a caller wants to do. Every route that names a customer is one of these. */
 export type Action =
   | { readonly route: 'issue'; readonly asked: Asked }
   | { readonly route: 'evict' | 'introspect'; readonly customerId: string }
-
-/** Customers by exact id or by how the id begins; `any` is said out loud. */
-export type CustomerSet =
-  | 'any'
-  | { readonly ids: ReadonlySet<string>; readonly prefixes: readonly string[] }
-
-/** What one service key may do; `null`: not restricted. */
-export type ServiceRule = {
-  readonly customers: CustomerSet
-  readonly kinds: readonly TokenType[] | null
-  readonly sourceTags: ReadonlySet<string> | null
-  readonly connectionTags: ReadonlySet<string> | null
-}
-
-export type OwnLimit = { readonly max: number; readonly windowMs: number }
-
-/** What holds for one customer, its group's share included; `undefined`: as configured for all. */
-export type CustomerRule = {
-  readonly kinds?: readonly TokenType[] | undefined
-  readonly sourceTags?: RequestSettings['sourceTags'] | undefined
-  readonly connectionTags?: RequestSettings['connectionTags'] | undefined
-  readonly allowedOrigins?: readonly string[] | undefined
-  readonly regionId?: string | undefined
-  readonly limit?: OwnLimit | undefined
-}
-
-export type Policy = {
-  /** `audit`: what the policy refuses is told and let pass. What a caller is refused by its kind stays refused. */
-  readonly mode: 'enforce' | 'audit'
-  readonly knownCustomers:
-    | 'any'
-    | 'listed'
-    | { readonly url: string; readonly ttlMs: number; readonly timeoutMs: number }
-  /** `null`: nothing is said of services, so each may do what services may. Otherwise one that is not listed may nothing. */
-  readonly services: ReadonlyMap<string, ServiceRule> | null
-  readonly customers: ReadonlyMap<string, CustomerRule>
-  /** The longest first: the closest one counts. */
-  readonly prefixes: readonly { readonly prefix: string; readonly rule: CustomerRule }[]
-}
-
-export const NO_POLICY: Policy = {
-  mode: 'enforce',
-  knownCustomers: 'any',
-  services: null,
-  customers: new Map(),
-  prefixes: [],
-}
 
 /** Why a request is refused, for the audit and the log; the caller is told the code alone. */
 export const REFUSAL_REASONS = [
@@ -117,7 +76,8 @@ export function decide(
   if (first !== undefined && policy.mode === 'enforce') return refusal(first)
   return {
     allowed: true,
-    settings: origins === settings.widgetOrigins ? settings : { ...settings, widgetOrigins: origins },
+    settings:
+      origins === settings.widgetOrigins ? settings : { ...settings, widgetOrigins: origins },
     limit: rule?.limit,
     waived: reasons.length === 0 ? NONE : reasons,
   }
@@ -143,13 +103,6 @@ function refusedByKind(caller: Caller, action: Action): RefusalReason | undefine
   const { sourceTags, sourceTagsMode, connectionTags, connectionTagsMode } = action.asked
   const named = [sourceTags, sourceTagsMode, connectionTags, connectionTagsMode]
   return named.some((field) => field !== undefined) ? 'tags_are_for_services' : undefined
-}
-
-export function customerRule(policy: Policy, customerId: string): CustomerRule | undefined {
-  return (
-    policy.customers.get(customerId) ??
-    policy.prefixes.find(({ prefix }) => customerId.startsWith(prefix))?.rule
-  )
 }
 
 const settingsBy = (rule: CustomerRule, configured: RequestSettings): RequestSettings => ({
@@ -206,7 +159,11 @@ function originsFor(
   const wanted = named ?? pageOrigin
   if (wanted === undefined || origins.includes(wanted)) return { origins, ofOrigin: 'allowed' }
   const spared = mode === 'audit' && configured.widgetOrigins.includes(wanted)
-  if (spared) return { origins: configured.widgetOrigins, ofOrigin: named === undefined ? 'allowed' : 'waived' }
+  if (spared)
+    return {
+      origins: configured.widgetOrigins,
+      ofOrigin: named === undefined ? 'allowed' : 'waived',
+    }
   // A page's own origin that is not listed is no request for it: the configuration then decides.
   return { origins, ofOrigin: named === undefined ? 'allowed' : 'refused' }
 }

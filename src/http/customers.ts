@@ -66,7 +66,7 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
     const { id } = CustomerParams.parse(request.params)
     if (!settings.customerIdPattern.test(id) || NEVER_A_CUSTOMER.has(id))
       return done(new BrokerError('invalid_customer_id', 'this is not the form of a customer id'))
-    reply.logFields['customer'] = id
+    reply.logFields.customer = id
     done()
   }
 
@@ -78,7 +78,7 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
     onError(request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void) {
       const { code } = toBrokerError(error)
       const event = REFUSALS[code]
-      reply.logFields['code'] = code
+      reply.logFields.code = code
       if (event)
         audit(request, CustomerParams.parse(request.params).id, null, { event, reason: code })
       done()

@@ -4,6 +4,9 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { stringify } from 'yaml'
+import { z } from 'zod'
+import { tidied } from './openapi.ts'
 
 const DESCRIPTION = `Hands a page or a backend a short-lived Airbyte Embedded token for one customer.
 The organisation's own token never leaves the server. All failures are problem documents (RFC 9457).`
@@ -47,7 +50,12 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   })
 }
 
-const HIDDEN = { hide: true } as const
+const documented = (operationId: string, summary: string, contentType: string) => ({
+  tags: ['documents'],
+  operationId,
+  summary,
+  response: { 200: { description: summary, content: { [contentType]: { schema: z.unknown() } } } },
+})
 
 /** `/openapi.yaml`, `/openapi.json`, a page to try them, and the client for browsers. */
 export async function serveDocs(app: FastifyInstance): Promise<void> {
@@ -57,49 +65,48 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
     // The page keeps no credential: who reloads it types it again.
     uiConfig: { persistAuthorization: false, deepLinking: true },
     logLevel: 'warn',
+    transformSpecification: (document) => tidied(document),
+    transformSpecificationClone: false,
   })
 
-  const rendered = new Map<string, string>()
-  const render = (key: 'yaml' | 'json') => {
-    const text =
-      rendered.get(key) ??
-      (key === 'yaml' ? app.swagger({ yaml: true }) : JSON.stringify(app.swagger(), null, 2))
-    rendered.set(key, text)
-    return text
-  }
-  app.get('/openapi.yaml', { schema: HIDDEN }, (_request, reply) => {
-    reply
-      .type('application/yaml; charset=utf-8')
-      .header('cache-control', 'no-cache')
-      .send(render('yaml'))
-  })
+  let document: unknown
+  const described = () => (document ??= tidied(app.swagger()))
+  app.get(
+    '/openapi.yaml',
+    { schema: documented('getOpenapiYaml', 'This description, as YAML', 'application/yaml') },
+    (_request, reply) => {
+      reply.header('cache-control', 'no-cache').type('application/yaml; charset=utf-8')
+      reply.send(stringify(described(), { aliasDuplicateObjects: false, lineWidth: 100 }))
+    },
+  )
   app.get(
     '/openapi.json',
-    { schema: HIDDEN, serializerCompiler: () => String },
+    { schema: documented('getOpenapiJson', 'This description, as JSON', 'application/json') },
     (_request, reply) => {
-      reply
-        .type('application/json; charset=utf-8')
-        .header('cache-control', 'no-cache')
-        .send(render('json'))
+      reply.header('cache-control', 'no-cache').send(described())
     },
   )
 
   const script = await readFile(new URL('../client/client.js', import.meta.url), 'utf8')
   const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`
-  app.get('/client.js', { schema: HIDDEN }, (request, reply) => {
-    // Any page may load the script; what it then asks for, CORS decides.
-    reply.header('access-control-allow-origin', '*')
-    reply.header('cross-origin-resource-policy', 'cross-origin')
-    reply.header('cache-control', 'public, max-age=300, stale-while-revalidate=86400')
-    reply.header('etag', etag)
-    if (
-      request.headers['if-none-match']
-        ?.split(/,\s*/)
-        .some((tag) => tag.replace(/^W\//, '') === etag)
-    ) {
-      reply.code(304).send()
-      return
-    }
-    reply.type('text/javascript; charset=utf-8').send(script)
-  })
+  app.get(
+    '/client.js',
+    { schema: documented('getClient', 'The client for browsers, an ES module', 'text/javascript') },
+    (request, reply) => {
+      // Any page may load the script; what it then asks for, CORS decides.
+      reply.header('access-control-allow-origin', '*')
+      reply.header('cross-origin-resource-policy', 'cross-origin')
+      reply.header('cache-control', 'public, max-age=300, stale-while-revalidate=86400')
+      reply.header('etag', etag)
+      if (
+        request.headers['if-none-match']
+          ?.split(/,\s*/)
+          .some((tag) => tag.replace(/^W\//, '') === etag)
+      ) {
+        reply.code(304).send()
+        return
+      }
+      reply.type('text/javascript; charset=utf-8').send(script)
+    },
+  )
 }

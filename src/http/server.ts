@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler } from 'fastify-type-provider-zod'
-import { BrokerError } from '../errors.ts'
+import { BrokerError, type FailureCode } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
 
@@ -28,7 +28,7 @@ const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
 declare module 'fastify' {
   interface FastifyReply {
     /** What the request's line in the log tells beyond the common fields. */
-    logFields: Record<string, unknown>
+    logFields: { customer?: string; code?: FailureCode; source?: string }
   }
 }
 

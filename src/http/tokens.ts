@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { PermitPart } from '../callers/permit.ts'
 import { FAILURES } from '../errors.ts'
 import type { Metrics, TokenOutcome } from '../metrics.ts'
 import type { Broker, Issued } from '../tokens/broker.ts'
@@ -9,7 +10,6 @@ import { refreshAfter, TOKEN_TYPES, type TokenType } from '../tokens/token.ts'
 import { callerOf } from './caller.ts'
 import { type Audit, type CustomerChecks, CustomerParams } from './customers.ts'
 import type { Limits } from './limits.ts'
-import type { Permit } from './permit.ts'
 import { toBrokerError } from './problems.ts'
 import {
   problems,
@@ -21,7 +21,7 @@ import {
 } from './token-schemas.ts'
 
 export type TokenRouteDeps = {
-  readonly permit: Permit
+  readonly permit: PermitPart['permit']
   readonly limits: Limits
   readonly broker: Pick<Broker, 'issue'>
   readonly audit: Audit
@@ -70,7 +70,7 @@ export function serveTokens(
 
     metrics.tokenRequests.labels(type, source).inc()
     audit(request, customerId, type, { event: 'token.issued', source, token })
-    reply.logFields['source'] = source
+    reply.logFields.source = source
     reply.header('cache-status', CACHE_STATUS[source])
     return {
       token: token.value,

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { PermitPart } from '../callers/permit.ts'
 import type { Broker } from '../tokens/broker.ts'
 import type { Introspect } from '../tokens/introspect.ts'
 import { callerOf } from './caller.ts'
 import { type Audit, type CustomerChecks, CustomerParams } from './customers.ts'
 import type { Limits } from './limits.ts'
-import type { Permit } from './permit.ts'
 import {
   IntrospectionBody,
   IntrospectionReply,
@@ -16,7 +16,7 @@ import {
 import { wireTime } from './tokens.ts'
 
 export type UpkeepDeps = {
-  readonly permit: Permit
+  readonly permit: PermitPart['permit']
   readonly limits: Limits
   readonly broker: Pick<Broker, 'evictCustomer'>
   readonly introspect: Introspect

@@ -1,12 +1,14 @@
 import type { Log } from '../log.ts'
 import type { RedisLink } from '../redis/link.ts'
 import type { Urgency } from '../upstream/upstream.ts'
-import { createVariants } from './cache-key.ts'
+import { createNames, createVariants } from './cache-key.ts'
 import { createLoneFleet, type Fleet } from './fleet.ts'
 import { createMemoryCache, type Held } from './memory-cache.ts'
 import type { BrokerObservers, CacheEvent } from './observers.ts'
+import type { Vault } from './redis-cache.ts'
+import { createRedisFleet } from './redis-fleet.ts'
 import { createRenewal, isUpstreamAway, noteFailure } from './renewal.ts'
-import type { CacheKey } from './seal.ts'
+import { type CacheKey, createSealer, derivedKey } from './seal.ts'
 import { createSupply, type Landing } from './supply.ts'
 import {
   type Demand,
@@ -63,14 +65,39 @@ const MEMORY_HIT: CacheEvent = { tier: 'memory', op: 'get', outcome: 'hit' }
 const MEMORY_MISS: CacheEvent = { tier: 'memory', op: 'get', outcome: 'miss' }
 const MEMORY_EVICT: CacheEvent = { tier: 'memory', op: 'evict', outcome: 'ok' }
 
+/** So that a waiter gets the failure of the mint it waits for, rather than mint beside it. */
+const WAIT_LONGER_MS = 2_000
+
+function vaultOf({ orgSecret, identity, encryptionKeys }: BrokerSettings): Vault {
+  return {
+    names: createNames(orgSecret, identity),
+    sealer: createSealer(encryptionKeys ?? [derivedKey(orgSecret)]),
+  }
+}
+
 export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker {
   const { observers, mint } = deps
   const now = deps.now ?? Date.now
   const uptime = deps.uptime ?? (() => performance.now())
   const variantOf = createVariants()
   const memory = createMemoryCache(settings, variantOf, now, uptime)
-  const fleet: Fleet = createLoneFleet()
-  const supply = createSupply({ mint, memory, fleet: () => fleet, now })
+  let vault = vaultOf(settings)
+  const fleet: Fleet =
+    deps.redis === null
+      ? createLoneFleet()
+      : createRedisFleet(
+          { longestWaitMs: settings.mintTimeLimitMs + WAIT_LONGER_MS },
+          {
+            link: deps.redis,
+            vault: () => vault,
+            memory,
+            now,
+            uptime,
+            onCache: observers.onCache,
+            onEvicted: forget,
+          },
+        )
+  const supply = createSupply({ mint, memory, fleet, now })
   const renew = createRenewal(supply, memory, observers.onRefresh)
 
   async function supplied(
@@ -154,7 +181,11 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
     evictAll: () => evict(null),
     knownWorkspace: async (customerId) =>
       memory.workspaceOf(customerId) ?? fleet.workspaceOf(customerId),
-    reload() {},
+    reload(next) {
+      const before = vault.names.upstream
+      vault = vaultOf(next)
+      if (vault.names.upstream !== before) forget(null)
+    },
     close: () => fleet.close(),
   }
 }

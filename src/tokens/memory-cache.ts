@@ -17,6 +17,8 @@ export type Held = {
 export type MemoryCache = {
   find(request: TokenRequest): Held | undefined
   get(customerId: string, variant: string): Held | undefined
+  /** Without its counting as a use. */
+  peek(customerId: string, variant: string): Held | undefined
   /** `livesForMs`: what somebody else's clock grants at most; Redis's, for a token that comes from there. */
   put(
     customerId: string,
@@ -84,6 +86,8 @@ export function createMemoryCache(
 
   return {
     get,
+    peek: (customerId, variant) =>
+      customers.peek(customerId)?.find((held) => held.variant === variant),
     nowFor,
     find: (request) => get(request.customerId, variantOf(request)),
 

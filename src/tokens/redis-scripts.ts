@@ -34,7 +34,7 @@ local function token(variant)
 end
 
 local function keepFor(ms)
-  if redis.call('PTTL', hash) < ms then redis.call('PEXPIRE', hash, ms) end
+  if redis.call('PTTL', hash) < tonumber(ms) then redis.call('PEXPIRE', hash, ms) end
 end
 
 local function evictedAt() return redis.call('HGET', hash, 'e') or '' end
@@ -85,7 +85,8 @@ const MOST_FIELDS = 40
 const PUT = `
 local function put(variant, stamp, sealed, livesFor, keepMs, upstream, workspace)
   redis.call('HSET', hash, 't:' .. variant, (now + livesFor) .. ':' .. stamp .. ':' .. sealed,
-    'k', '1', 'w:' .. upstream, workspace)
+    'k', '1')
+  if workspace ~= '' then redis.call('HSET', hash, 'w:' .. upstream, workspace) end
   keepFor(keepMs)
   if redis.call('HLEN', hash) <= ${MOST_FIELDS} then return end
   -- A caller who varies tags without end: what has ended goes, and then what ends first.

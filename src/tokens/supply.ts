@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.ts'
 import type { Urgency } from '../upstream/upstream.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet, MintRight } from './fleet.ts'
 import { createFlights, createTurns, type Flight } from './flight.ts'
 import type { MemoryCache } from './memory-cache.ts'
 import type { Token, TokenRequest } from './token.ts'
@@ -19,7 +19,7 @@ export type SupplyFlight = Flight<Landing | null>
 export type SupplyDeps = {
   readonly mint: (request: TokenRequest, urgency: Urgency) => Promise<Token>
   readonly memory: MemoryCache
-  readonly fleet: () => Fleet
+  readonly fleet: Fleet
   readonly now: () => number
 }
 
@@ -35,7 +35,7 @@ export type Supply = {
 
 /** Where tokens come from once this process's memory does not have them: one flight per customer and variant. */
 export function createSupply(deps: SupplyDeps): Supply {
-  const { memory, now } = deps
+  const { memory, fleet, now } = deps
   const flights = createFlights<Landing | null>()
   const turnOf = createTurns()
   const keyOf = (customerId: string, variant: string) =>
@@ -60,7 +60,6 @@ export function createSupply(deps: SupplyDeps): Supply {
     flight: SupplyFlight,
   ): Promise<Landing | null> {
     const { customerId } = request
-    const fleet = deps.fleet()
     let passedOver = memory.get(customerId, variant)?.stamp ?? null
     for (;;) {
       const sought = await fleet.seek({
@@ -73,8 +72,12 @@ export function createSupply(deps: SupplyDeps): Supply {
       if (sought.kind === 'elsewhere') return null
       if (sought.kind === 'granted') {
         const token = await mintWith(sought.right, request, flight)
-        const stamp = flight.evicted ? null : await sought.right.keep(token)
-        if (!flight.evicted) memory.put(customerId, variant, token, stamp)
+        // Looked at again after each wait: an eviction may come at any of them.
+        if (flight.evicted) await sought.right.giveBack(null)
+        else {
+          const stamp = await sought.right.keep(token)
+          if (!flight.evicted) memory.put(customerId, variant, token, stamp)
+        }
         return { token, from: 'mint' }
       }
       const { token, stamp, livesForMs } = sought.shared
@@ -86,7 +89,7 @@ export function createSupply(deps: SupplyDeps): Supply {
   }
 
   async function mintWith(
-    right: { giveBack(failure: unknown): Promise<void> },
+    right: MintRight,
     request: TokenRequest,
     flight: SupplyFlight,
   ): Promise<Token> {
@@ -94,7 +97,6 @@ export function createSupply(deps: SupplyDeps): Supply {
       const token = await deps.mint(request, flight.urgency)
       if (token.expiresAt <= now())
         throw new BrokerError('upstream_invalid', 'the token service sent a token that has ended')
-      if (flight.evicted) await right.giveBack(null)
       return token
     } catch (error) {
       await right.giveBack(error)

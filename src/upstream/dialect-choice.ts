@@ -39,13 +39,19 @@ export function createDialectChoice(settings: UpstreamSettings, deps: { readonly
     throw rejectedMint(answers.at(-1)?.status ?? 404)
   }
 
-  /** Whoever comes while somebody probes waits for the outcome: first mints would otherwise all be refused. */
-  async function othersProbe(deadline: Deadline): Promise<void> {
-    while (known === null && probing !== null) {
-      const shared = await orAborted(probing, deadline.signal).catch(
-        () => new BrokerError('upstream_timeout', 'the token service did not answer in time'),
-      )
-      if (shared !== null) throw shared
+  /** For all who come meanwhile, too: first mints would otherwise all be refused, one dialect after the other. */
+  async function probeForAll<T>(attempt: (dialect: Dialect) => Promise<Tried<T>>): Promise<T> {
+    const done = Promise.withResolvers<BrokerError | null>()
+    probing = done.promise
+    let shared: BrokerError | null = null
+    try {
+      return await probe(attempt)
+    } catch (error) {
+      if (error instanceof BrokerError && SHARED.includes(error.code)) shared = error
+      throw error
+    } finally {
+      probing = null
+      done.resolve(shared)
     }
   }
 
@@ -56,24 +62,17 @@ export function createDialectChoice(settings: UpstreamSettings, deps: { readonly
       deadline: Deadline,
       attempt: (dialect: Dialect) => Promise<Tried<T>>,
     ): Promise<T> {
-      await othersProbe(deadline)
-      if (known !== null) {
-        const tried = await attempt(known)
-        if ('value' in tried) return tried.value
-        throw rejectedMint(tried.status)
+      while (known === null) {
+        // Nothing may be awaited between this look and the start of a probe.
+        if (probing === null) return probeForAll(attempt)
+        const shared = await orAborted(probing, deadline.signal).catch(
+          () => new BrokerError('upstream_timeout', 'the token service did not answer in time'),
+        )
+        if (shared !== null) throw shared
       }
-      const done = Promise.withResolvers<BrokerError | null>()
-      probing = done.promise
-      let shared: BrokerError | null = null
-      try {
-        return await probe(attempt)
-      } catch (error) {
-        if (error instanceof BrokerError && SHARED.includes(error.code)) shared = error
-        throw error
-      } finally {
-        probing = null
-        done.resolve(shared)
-      }
+      const tried = await attempt(known)
+      if ('value' in tried) return tried.value
+      throw rejectedMint(tried.status)
     },
   }
 }

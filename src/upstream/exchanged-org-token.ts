@@ -34,6 +34,7 @@ export function createExchangedOrgToken(
   let failuresInRow = 0
   let refusedOne = false
   let proven = false
+  let hadOne = false
   let flight: Promise<void> | null = null
   let retryTimer: NodeJS.Timeout | undefined
 
@@ -77,6 +78,7 @@ export function createExchangedOrgToken(
     current = heldToken(exchanged, refusedOne, deps.random())
     refusedOne = false
     proven = false
+    hadOne = true
     trouble = null
     failuresInRow = 0
     deps.onOrgToken(exchanged.expiresAt)
@@ -161,9 +163,9 @@ export function createExchangedOrgToken(
         const detail = exchangeHint(settings.source, trouble.failure)
         return { state: 'failing', expiresAt: null, detail }
       }
-      return current === null && !refusedOne
-        ? { state: 'starting', expiresAt: null, detail: null }
-        : { state: 'ok', expiresAt: current?.expiresAt ?? null, detail: null }
+      // One that has ended while nobody asked, or was dropped, is had again by whoever asks next.
+      const state = hadOne ? 'ok' : 'starting'
+      return { state, expiresAt: current?.expiresAt ?? null, detail: null }
     },
     reload(next) {
       if (next.source === 'static') return false

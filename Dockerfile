@@ -1,0 +1,41 @@
+FROM node:24-bookworm-slim AS modules
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# No script of a package runs, here or later. Types, maps and texts of packages are not run either.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
+      -o -name '*.md' -o -name '*.markdown' \) -delete
+
+
+FROM node:24-bookworm-slim
+
+# The service needs neither a package manager nor a shell's worth of tools to fetch things with.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+      /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-*
+
+WORKDIR /app
+# Owned by root and not writable by the user that runs it.
+COPY --from=modules /app/node_modules ./node_modules
+COPY LICENSE package.json ./
+COPY src ./src
+
+ENV NODE_ENV=production
+# By number, so that Kubernetes can see that it is not root.
+USER 1000:1000
+EXPOSE 8080
+
+# Whether the process turns, wherever operations answer; asks neither Redis nor the upstream.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["node", "-e", \
+  "const { HOST, PORT, OPS_PORT } = process.env; const host = /^(0\\.0\\.0\\.0|::)?$/.test(HOST ?? '') ? '127.0.0.1' : HOST; require('node:http').get({ host, port: OPS_PORT || PORT || 8080, path: '/health/live' }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+
+# Directly, without npm or a shell between: SIGTERM reaches the service.
+CMD ["node", "src/main.ts"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="token-broker" \
+      org.opencontainers.image.description="Hands each of your customers a short-lived Airbyte Embedded token, and keeps the organisation's own on the server" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="docker.io/library/node:24-bookworm-slim"

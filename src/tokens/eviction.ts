@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { Cluster, type Redis } from 'ioredis'
+import { BrokerError } from '../errors.ts'
+import type { RedisLink } from '../redis/link.ts'
+import { FORMAT } from './cache-key.ts'
+import type { FleetMessage } from './messages.ts'
+import type { Vault } from './redis-cache.ts'
+import { announceScript, evictScript } from './redis-scripts.ts'
+
+export type Evictions = {
+  /** @throws BrokerError `cache_unavailable` */
+  evict(customerId: string | null): Promise<void>
+  hear(message: Extract<FleetMessage, { kind: 'evicted' }>): void
+  /** Finds out whether anything was missed. Resolves to `lost` when Redis has forgotten what it knew. */
+  catchUp(): Promise<'current' | 'lost'>
+}
+
+export type EvictionDeps = {
+  readonly vault: () => Vault
+  readonly channel: string
+  /** `null`: every customer, or nobody knows which. */
+  readonly onEvicted: (customerId: string | null) => void
+}
+
+const EVERYBODY = '*'
+const CUSTOMER_PLACE = `${FORMAT} evicted`
+/** A Redis that knew nothing was given this; not the mark of an eviction. */
+const isBeginning = (epoch: string) => epoch.startsWith('i.')
+const newEpoch = (kind: 'i' | 'e') => `${kind}.${randomBytes(9).toString('base64url')}`
+
+/**
+ * Evictions reach every replica by message, and an epoch in Redis changes with each: a replica that was
+ * cut off sees it has changed, and forgets everything rather than guess what it missed.
+ *
+ * An epoch that is simply gone (a flush, a restart without persistence) is no eviction. What a replica
+ * holds stays good, and what Redis lost is put back.
+ */
+export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions {
+  const { vault, channel, onEvicted } = deps
+  const epochKey = link.key(`${FORMAT}:epoch`)
+  let last: string | undefined
+  let heard = 0
+
+  const wipe = (key: string) => link.run((redis) => evictScript(redis, key))
+
+  async function wipeAll(): Promise<void> {
+    const nodes = await link.run(async (redis) =>
+      redis instanceof Cluster ? redis.nodes('master') : [redis],
+    )
+    for (const node of nodes) {
+      let cursor = '0'
+      do {
+        const [next, keys] = await link.run(() => scan(node, cursor))
+        await Promise.all(keys.map(wipe))
+        cursor = next
+      } while (cursor !== '0')
+    }
+  }
+
+  const scan = (node: Redis, cursor: string) =>
+    node.scan(cursor, 'MATCH', `${link.key(`${FORMAT}:`)}{*`, 'COUNT', 200)
+
+  return {
+    async evict(customerId) {
+      const { names, sealer } = vault()
+      try {
+        if (customerId === null) await wipeAll()
+        else await wipe(link.key(`${FORMAT}:{${names.customer(customerId)}}`))
+        const whom = customerId === null ? EVERYBODY : sealer.seal(CUSTOMER_PLACE, customerId)
+        await link.run((redis) => announceScript(redis, epochKey, newEpoch('e'), channel, whom))
+      } catch (cause) {
+        throw new BrokerError('cache_unavailable', 'not every replica could be told', {
+          cause,
+          retryAfterMs: 1_000,
+        })
+      }
+    },
+
+    hear({ before, epoch, whom }) {
+      heard++
+      const missedNone = last === undefined || last === before
+      last = epoch
+      const customerId = whom === EVERYBODY ? null : vault().sealer.open(CUSTOMER_PLACE, whom)
+      onEvicted(missedNone ? customerId : null)
+    },
+
+    async catchUp() {
+      const before = heard
+      let epoch = await link.run((redis) => redis.get(epochKey))
+      const isGone = epoch === null
+      if (isGone) {
+        await link.run((redis) => redis.set(epochKey, newEpoch('i'), 'NX'))
+        epoch = await link.run((redis) => redis.get(epochKey))
+      }
+      // What came by message meanwhile is newer than what was read.
+      if (epoch === null || heard !== before) return 'current'
+      const known = last
+      last = epoch
+      if (known === undefined || known === epoch) return isGone ? 'lost' : 'current'
+      if (isBeginning(epoch)) return 'lost'
+      onEvicted(null)
+      return 'current'
+    },
+  }
+}

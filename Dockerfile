@@ -1,10 +1,9 @@
 FROM node:24-bookworm-slim AS modules
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# No script of a package runs, here or later. Types, maps and texts of packages are not run either.
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
- && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
-      -o -name '*.md' -o -name '*.markdown' \) -delete
+# No package's script runs, here or later. Types and maps are for the compiler and for debuggers.
+RUN npm ci --omit=dev --ignore-scripts \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.[cm]ts' \) -delete
 
 
 FROM node:24-bookworm-slim

@@ -1,12 +1,13 @@
 import cors from '@fastify/cors'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { addressKey } from './callers/address.ts'
+import { createAuditLog } from './callers/audit.ts'
 import { createAuthenticator } from './callers/authenticator.ts'
 import { createPermit, REFUSAL_OUTCOMES } from './callers/permit.ts'
 import { REFUSAL_REASONS } from './callers/policy.ts'
 import type { Config } from './config.ts'
 import { createLocalCounters, createSharedCounters, orLocally } from './http/counters.ts'
-import { createCustomerChecks } from './http/customers.ts'
+import { type Audit, createCustomerChecks } from './http/customers.ts'
 import { describeRoutes, serveDocs } from './http/docs.ts'
 import { serveHealth } from './http/health.ts'
 import { createLimits } from './http/limits.ts'
@@ -41,6 +42,8 @@ export type App = {
   start(): void
   /** Takes up keys, secrets and credentials that have changed; the rest needs a restart. */
   reconfigure(config: Config): void
+  /** Opens the audit's file by its name again, and looks at the policy now. */
+  rereadFiles(): Promise<void>
   /** Not ready from now on. Requests are still served. */
   announceStop(): void
   /** No new requests; resolves when the running ones are answered, or cut off at the end of the grace. */
@@ -66,6 +69,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     refusalOutcomes: REFUSAL_OUTCOMES,
   })
   let phase: Phase = 'serving'
+  const auditLog = createAuditLog(config.audit, { log, now })
 
   const redis =
     config.redis &&
@@ -119,7 +123,17 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const corsIsOn = config.http.corsOrigins.length > 0
   await server.register(async (scope) => {
     if (corsIsOn) await scope.register(cors, corsFor(config.http.corsOrigins))
-    const audit = () => {}
+    const audit: Audit = (request, customerId, type, decided) => {
+      auditLog.record({
+        decided,
+        caller: request.caller,
+        customerId,
+        type,
+        requestId: request.id,
+        address: request.ip,
+        userAgent: request.headers['user-agent'],
+      })
+    }
     const checks = createCustomerChecks(
       { customerIdPattern: config.http.customerIdPattern, corsIsOn },
       { authenticate: authenticator, limits, audit },
@@ -167,6 +181,10 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       broker.reload(brokerSettings(next))
       if (next.redis) redis?.reload(next.redis)
     },
+    rereadFiles() {
+      auditLog.reopen()
+      return policy.reloadPolicy()
+    },
     announceStop() {
       phase = 'stopping'
     },
@@ -180,6 +198,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       await broker.close()
       authenticator.close()
       policy.close()
+      await auditLog.close()
       await Promise.all([upstream.close(), redis?.close()])
     },
   }

@@ -40,6 +40,10 @@ const watched = watchFiles(files, () => {
     )
 })
 
+process.on('SIGHUP', () => {
+  app.rereadFiles().catch((err: unknown) => log.error({ err }, 'files could not be read again'))
+})
+
 stopOnSignals(log, async () => {
   app.announceStop()
   watched.close()

@@ -16,8 +16,9 @@ export function showSources(list, { connectors, connected }) {
       const text = document.createElement('div')
       const title = document.createElement('b')
       title.textContent = name
-      const state = document.createElement('span')
-      state.textContent = isOn ? '✓ Connected' : 'Not connected'
+      const state = document.createElement('small')
+      if (isOn) state.className = 'yes'
+      state.textContent = isOn ? '✓ Connected' : 'Not yet'
       text.append(title, state)
       item.append(mark, text)
       return item

@@ -2,7 +2,7 @@
 /** @typedef {import('../../src/client/client.js').TokenReply} TokenReply */
 
 const SHOWN_MS = 240_000
-const ROWS = 3
+const ROWS = 4
 
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id))
 
@@ -24,7 +24,7 @@ export function createTokenView(/** @type {HTMLElement} */ card) {
       const bar = document.createElement('i')
       bar.style.left = `${100 - ((now - from + 60_000) / SHOWN_MS) * 100}%`
       bar.style.width = `${((to - from) / SHOWN_MS) * 100}%`
-      bar.style.top = `${(index % ROWS) * 1}rem`
+      bar.style.top = `${(index % ROWS) * 1.1}rem`
       return bar
     })
     byId('lives').replaceChildren(...bars)
@@ -44,6 +44,7 @@ export function createTokenView(/** @type {HTMLElement} */ card) {
     byId('state').textContent =
       restMs === 0 ? waiting : problem || (isDue ? 'being renewed' : 'fresh')
     byId('ring-rest').style.strokeDasharray = `${(restMs / lifeMs) * 100} 100`
+    byId('ring-mark').style.strokeDashoffset = `${-(lateMs / lifeMs) * 100}`
     byId('ring-late').style.strokeDasharray = `${(lateMs / lifeMs) * 100} 100`
     drawLives(now)
   }

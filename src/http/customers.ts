@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import type { Decided } from '../callers/audit.ts'
 import type { Authenticate } from '../callers/caller.ts'
+import { refusalReason } from '../callers/permit.ts'
 import { BrokerError, type FailureCode } from '../errors.ts'
-import type { Issued } from '../tokens/broker.ts'
-import type { Token, TokenType } from '../tokens/token.ts'
+import type { TokenType } from '../tokens/token.ts'
 import { createAuthentication } from './caller.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
@@ -12,13 +13,7 @@ export const CustomerParams = z.strictObject({
   id: z.string().describe("The customer's id, as the SaaS product knows it"),
 })
 
-/** A decision worth keeping: who was given what, or refused it, and why. */
-export type Decided =
-  | { readonly event: 'token.issued'; readonly source: Issued['source']; readonly token: Token }
-  | { readonly event: 'token.refused' | 'token.limited'; readonly reason: FailureCode }
-  | { readonly event: 'token.evicted' }
-  | { readonly event: 'token.introspected'; readonly active: boolean; readonly value: string }
-
+/** Keeps who was given what, or refused it, and why. */
 export type Audit = (
   request: FastifyRequest,
   customerId: string,
@@ -76,11 +71,15 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
       createAuthentication(authenticate, limits, ({ params }) => CustomerParams.parse(params).id),
     ],
     onError(request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void) {
-      const { code } = toBrokerError(error)
+      const failure = toBrokerError(error)
+      const { code } = failure
       const event = REFUSALS[code]
       reply.logFields.code = code
       if (event)
-        audit(request, CustomerParams.parse(request.params).id, null, { event, reason: code })
+        audit(request, CustomerParams.parse(request.params).id, null, {
+          event,
+          reason: refusalReason(failure) ?? code,
+        })
       done()
     },
   }

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { compact } from '../client/compact.ts'
 import { tidied } from './openapi.ts'
 
 const DESCRIPTION = `Hands a page or a backend a short-lived Airbyte Embedded token for one customer.
@@ -57,6 +58,12 @@ const documented = (operationId: string, summary: string, contentType: string) =
   response: { 200: { description: summary, content: { [contentType]: { schema: z.unknown() } } } },
 })
 
+const clientSchema = (() => {
+  const schema = documented('getClient', 'The client for browsers, an ES module', 'text/javascript')
+  const unchanged = z.undefined().describe('The copy named by If-None-Match is still good')
+  return { ...schema, response: { ...schema.response, 304: unchanged } }
+})()
+
 /** `/openapi.yaml`, `/openapi.json`, a page to try them, and the client for browsers. */
 export async function serveDocs(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
@@ -87,26 +94,22 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
     },
   )
 
-  const script = await readFile(new URL('../client/client.js', import.meta.url), 'utf8')
+  const script = compact(await readFile(new URL('../client/client.js', import.meta.url), 'utf8'))
   const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`
-  app.get(
-    '/client.js',
-    { schema: documented('getClient', 'The client for browsers, an ES module', 'text/javascript') },
-    (request, reply) => {
-      // Any page may load the script; what it then asks for, CORS decides.
-      reply.header('access-control-allow-origin', '*')
-      reply.header('cross-origin-resource-policy', 'cross-origin')
-      reply.header('cache-control', 'public, max-age=300, stale-while-revalidate=86400')
-      reply.header('etag', etag)
-      if (
-        request.headers['if-none-match']
-          ?.split(/,\s*/)
-          .some((tag) => tag.replace(/^W\//, '') === etag)
-      ) {
-        reply.code(304).send()
-        return
-      }
-      reply.type('text/javascript; charset=utf-8').send(script)
-    },
-  )
+  app.get('/client.js', { schema: clientSchema }, (request, reply) => {
+    // Any page may load the script; what it then asks for, CORS decides.
+    reply.header('access-control-allow-origin', '*')
+    reply.header('cross-origin-resource-policy', 'cross-origin')
+    reply.header('cache-control', 'public, max-age=300, stale-while-revalidate=86400')
+    reply.header('etag', etag)
+    if (
+      request.headers['if-none-match']
+        ?.split(/,\s*/)
+        .some((tag) => tag.replace(/^W\//, '') === etag)
+    ) {
+      reply.code(304).send()
+      return
+    }
+    reply.type('text/javascript; charset=utf-8').send(script)
+  })
 }

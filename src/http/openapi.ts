@@ -44,7 +44,26 @@ const plain = (name: string, used: ReadonlySet<string>) => {
   return used.has(short) ? name : short
 }
 
+const OptionalBody = z.object({
+  content: z.object({
+    'application/json': z.object({
+      schema: z.object({
+        anyOf: z.tuple([z.record(z.string(), z.unknown()), z.object({ type: z.literal('null') })]),
+      }),
+    }),
+  }),
+})
+
+/** A body that may be left out is generated as one that must be there, and may be `null`. */
+function body(generated: unknown): unknown {
+  const optional = OptionalBody.safeParse(generated)
+  if (!optional.success) return generated
+  const [schema] = optional.data.content['application/json'].schema.anyOf
+  return { required: false, content: { 'application/json': { schema } } }
+}
+
 function withoutNoise(this: unknown, key: string, value: unknown): unknown {
+  if (key === 'requestBody') return body(value)
   if (key === 'pattern' && isDateTime(this)) return undefined
   return Math.abs(Number(value)) === Number.MAX_SAFE_INTEGER ? undefined : value
 }

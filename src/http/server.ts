@@ -68,6 +68,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
   readOnlyJson(app)
   answerInProblems(app)
 
+  app.decorateRequest('caller', null)
   app.decorateReply('logFields')
   app.addHook('onRequest', (request, reply, done) => {
     reply.logFields = {}

@@ -33,11 +33,11 @@ const noteOf = async (/** @type {Response} */ response) => {
       .clone()
       .json()
       .catch(() => ({}))
-    return `${code ?? title ?? ''}${retry ? `, come back in ${retry} s` : ''}`
+    return `${code ?? title ?? ''}${retry ? ` · again in ${retry} s` : ''}`
   }
   const cache = response.headers.get('cache-status')?.replace('token-broker; ', '') ?? ''
   const left = response.headers.get('ratelimit')?.match(/r=(\d+)/)?.[1]
-  return [CACHE[cache], left && `${left} left of the limit`].filter(Boolean).join(', ')
+  return [CACHE[cache], left && `${left} left`].filter(Boolean).join(' · ')
 }
 
 /**

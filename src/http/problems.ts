@@ -41,6 +41,8 @@ const retryAfterSeconds = (ms: number) => Math.max(1, Math.ceil(ms / 1000))
 
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: BrokerError) {
   const [status] = FAILURES[error.code]
+  // Set here too, because a path that cannot be decoded is refused before any hook.
+  reply.header('x-request-id', request.id)
   if (status === 401)
     reply.header(
       'www-authenticate',

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { Cluster, type Redis } from 'ioredis'
+import { z } from 'zod'
 import { BrokerError } from '../errors.ts'
 import type { RedisLink } from '../redis/link.ts'
 import { FORMAT } from './cache-key.ts'
 import type { FleetMessage } from './messages.ts'
 import type { Vault } from './redis-cache.ts'
-import { announceScript, evictScript } from './redis-scripts.ts'
+import { announceScript, epochScript, evictScript } from './redis-scripts.ts'
 
 export type Evictions = {
   /** @throws BrokerError `cache_unavailable` */
@@ -20,13 +21,15 @@ export type EvictionDeps = {
   readonly channel: string
   /** `null`: every customer, or nobody knows which. */
   readonly onEvicted: (customerId: string | null) => void
+  readonly uptime: () => number
 }
 
 const EVERYBODY = '*'
 const CUSTOMER_PLACE = `${FORMAT} evicted`
 /** A Redis that knew nothing was given this; not the mark of an eviction. */
 const isBeginning = (epoch: string) => epoch.startsWith('i.')
-const newEpoch = (kind: 'i' | 'e') => `${kind}.${randomBytes(9).toString('base64url')}`
+const randomWord = () => randomBytes(9).toString('base64url')
+const EpochReply = z.tuple([z.string(), z.number(), z.number()])
 
 /**
  * Evictions reach every replica by message, and an epoch in Redis changes with each: a replica that was
@@ -36,7 +39,8 @@ const newEpoch = (kind: 'i' | 'e') => `${kind}.${randomBytes(9).toString('base64
  * holds stays good, and what Redis lost is put back.
  */
 export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions {
-  const { vault, channel, onEvicted } = deps
+  const { vault, channel, onEvicted, uptime } = deps
+  const startedAt = uptime()
   const epochKey = link.key(`${FORMAT}:epoch`)
   let last: string | undefined
   let heard = 0
@@ -67,7 +71,7 @@ export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions 
         if (customerId === null) await wipeAll()
         else await wipe(link.key(`${FORMAT}:{${names.customer(customerId)}}`))
         const whom = customerId === null ? EVERYBODY : sealer.seal(CUSTOMER_PLACE, customerId)
-        await link.run((redis) => announceScript(redis, epochKey, newEpoch('e'), channel, whom))
+        await link.run((redis) => announceScript(redis, epochKey, randomWord(), channel, whom))
       } catch (cause) {
         throw new BrokerError('cache_unavailable', 'not every replica could be told', {
           cause,
@@ -85,21 +89,20 @@ export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions 
     },
 
     async catchUp() {
-      const before = heard
-      let epoch = await link.run((redis) => redis.get(epochKey))
-      const isGone = epoch === null
-      if (isGone) {
-        await link.run((redis) => redis.set(epochKey, newEpoch('i'), 'NX'))
-        epoch = await link.run((redis) => redis.get(epochKey))
-      }
+      const heardBefore = heard
+      const reply = await link.run((redis) => epochScript(redis, epochKey, randomWord()))
+      const [epoch, began, evictedSecondsAgo] = EpochReply.parse(reply)
       // What came by message meanwhile is newer than what was read.
-      if (epoch === null || heard !== before) return 'current'
+      if (heard !== heardBefore) return 'current'
       const known = last
       last = epoch
-      if (known === undefined || known === epoch) return isGone ? 'lost' : 'current'
-      if (isBeginning(epoch)) return 'lost'
-      onEvicted(null)
-      return 'current'
+      if (known === undefined) {
+        const ageSeconds = (uptime() - startedAt) / 1_000
+        if (evictedSecondsAgo >= 0 && evictedSecondsAgo <= ageSeconds + 1) onEvicted(null)
+      } else if (known !== epoch && !isBeginning(epoch)) onEvicted(null)
+      return began === 1 || (known !== undefined && known !== epoch && isBeginning(epoch))
+        ? 'lost'
+        : 'current'
     },
   }
 }

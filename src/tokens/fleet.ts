@@ -5,7 +5,7 @@ export type SharedToken = {
   readonly token: Token
   /** Names the mint it came from. */
   readonly stamp: string
-  readonly livesForMs: number
+  readonly keptForMs: number
 }
 
 /** The right to mint: nobody else in the fleet does the same meanwhile. */

@@ -1,5 +1,11 @@
 import { LRUCache } from 'lru-cache'
-import { keepableUntil, type Token, type TokenRequest, type UpstreamState } from './token.ts'
+import {
+  keepableUntil,
+  nowAtLeast,
+  type Token,
+  type TokenRequest,
+  type UpstreamState,
+} from './token.ts'
 
 /** A token that this process has at hand. */
 export type Held = {
@@ -19,13 +25,13 @@ export type MemoryCache = {
   get(customerId: string, variant: string): Held | undefined
   /** Without its counting as a use. */
   peek(customerId: string, variant: string): Held | undefined
-  /** `livesForMs`: what somebody else's clock grants at most; Redis's, for a token that comes from there. */
+  /** `keptForMs`: for how long Redis's clock keeps it, if it comes from there. */
   put(
     customerId: string,
     variant: string,
     token: Token,
     stamp: string | null,
-    livesForMs?: number,
+    keptForMs?: number,
   ): Held
   /** The wall clock, or what it must at least be, judged by how long this token has been held. */
   nowFor(held: Held): number
@@ -91,11 +97,11 @@ export function createMemoryCache(
     nowFor,
     find: (request) => get(request.customerId, variantOf(request)),
 
-    put(customerId, variant, token, stamp, livesForMs = Number.POSITIVE_INFINITY) {
+    put(customerId, variant, token, stamp, keptForMs = Number.POSITIVE_INFINITY) {
       const held: Held = {
         variant,
         hit: { token, source: 'hit' },
-        endsAtUptime: uptime() + Math.min(token.expiresAt - now(), livesForMs),
+        endsAtUptime: uptime() + token.expiresAt - nowAtLeast(token, now(), keptForMs),
         stamp,
         trouble: null,
       }

@@ -8,7 +8,7 @@ export type FleetMessage =
       readonly from: string
       readonly name: CacheName
       readonly stamp: string
-      readonly livesForMs: number
+      readonly keptForMs: number
       readonly sealed: string
     }
   /** A mint has ended without a token. */
@@ -23,8 +23,8 @@ export type FleetMessage =
     }
 
 export function storedMessage(message: Extract<FleetMessage, { kind: 'stored' }>): string {
-  const { from, name, stamp, livesForMs, sealed } = message
-  return ['stored', from, name.customer, name.variant, stamp, livesForMs, sealed].join(' ')
+  const { from, name, stamp, keptForMs, sealed } = message
+  return ['stored', from, name.customer, name.variant, stamp, keptForMs, sealed].join(' ')
 }
 
 /** The upstream's failures are the same for whoever asks; ours are not the other replicas'. */
@@ -47,7 +47,7 @@ export function parseMessage(text: string): FleetMessage | null {
       from: a,
       name: { customer: b, variant: c },
       stamp: d,
-      livesForMs: Number(e),
+      keptForMs: Number(e),
       sealed: f,
     }
   if (kind === 'freed' && words.length === 4)

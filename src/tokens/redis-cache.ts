@@ -22,7 +22,7 @@ export type Found =
   | { readonly kind: 'granted'; readonly grant: Grant }
   | { readonly kind: 'busy' }
 
-export type Kept = { readonly sealed: string; readonly livesForMs: number }
+export type Kept = { readonly sealed: string; readonly keptForMs: number }
 
 /** The fleet's tokens in Redis. Everything here fails as the link does; its users go on without it. */
 export type RedisCache = {
@@ -70,7 +70,7 @@ export function createRedisCache(
   function stored(name: CacheName, { customerId, variant, token }: PlacedToken) {
     const { names, sealer } = vault()
     const sealed = sealToken(sealer, name, { customerId, variant, token })
-    const livesForMs = keepableFor(token, now())
+    const keptForMs = keepableFor(token, now())
     const keepHashMs = Math.ceil(token.expiresAt - now()) + KEEP_LONGER_MS
     const workspace =
       token.workspaceId === null
@@ -78,8 +78,8 @@ export function createRedisCache(
         : sealer.seal(workspacePlace(name.customer, names.upstream), token.workspaceId)
     return {
       sealed,
-      livesForMs,
-      args: [sealed, livesForMs, keepHashMs, names.upstream, workspace] as const,
+      keptForMs,
+      args: [sealed, keptForMs, keepHashMs, names.upstream, workspace] as const,
     }
   }
 
@@ -107,16 +107,16 @@ export function createRedisCache(
         count('get', 'miss')
         return { kind: 'granted', grant: { evictedAt: found[1], currentStamp: found[2] } }
       }
-      const [, sealed, stamp, livesForMs] = found
+      const [, sealed, stamp, keptForMs] = found
       const placed = openToken(vault().sealer, name, sealed)
       count('get', placed === null ? 'undecipherable' : 'hit')
       if (placed === null) return { kind: 'unreadable', stamp }
-      return { kind: 'value', shared: { token: placed.token, stamp, livesForMs } }
+      return { kind: 'value', shared: { token: placed.token, stamp, keptForMs } }
     },
 
     async keep(name, lease, grant, placed) {
-      const { sealed, livesForMs, args } = stored(name, placed)
-      if (livesForMs === 0) return null
+      const { sealed, keptForMs, args } = stored(name, placed)
+      if (keptForMs === 0) return null
       const { key, variant, owner } = lease
       const { evictedAt, currentStamp } = grant
       const kept = await counted(
@@ -126,12 +126,12 @@ export function createRedisCache(
         ),
       )
       count('set', kept === 1 ? 'ok' : 'refused')
-      return kept === 1 ? { sealed, livesForMs } : null
+      return kept === 1 ? { sealed, keptForMs } : null
     },
 
     async seed(name, stamp, placed) {
-      const { livesForMs, args } = stored(name, placed)
-      if (livesForMs === 0) return false
+      const { keptForMs, args } = stored(name, placed)
+      if (keptForMs === 0) return false
       const kept = await counted(
         'set',
         link.run((redis) => seedScript(redis, keyOf(name), name.variant, stamp, ...args)),

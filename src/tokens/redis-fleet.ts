@@ -41,7 +41,7 @@ export function createRedisFleet(settings: RedisFleetSettings, deps: RedisFleetD
   const cache = createRedisCache(link, vault, LEASE_MS, now, onCache)
   const leases = createLeases(link)
   const watches = createWatches()
-  const evictions = createEvictions(link, { vault, channel, onEvicted: deps.onEvicted })
+  const evictions = createEvictions(link, { vault, channel, uptime, onEvicted: deps.onEvicted })
   const lone = createLoneFleet()
   /** Tokens were minted that only this process has. */
   let hasUnshared = false
@@ -142,14 +142,14 @@ export function createRedisFleet(settings: RedisFleetSettings, deps: RedisFleetD
   }
 
   /** A token that was renewed elsewhere takes the place of the one held here, if one is. */
-  function replace({ name, sealed, stamp, livesForMs }: Extract<FleetMessage, { kind: 'stored' }>) {
+  function replace({ name, sealed, stamp, keptForMs }: Extract<FleetMessage, { kind: 'stored' }>) {
     const placed = openToken(vault().sealer, name, sealed)
     if (placed === null) return
     const { customerId, variant, token } = placed
     const held = memory.peek(customerId, variant)
     // A message may be overtaken by an eviction and the mint after it.
     if (held !== undefined && held.hit.token.receivedAt < token.receivedAt)
-      memory.put(customerId, variant, token, stamp, livesForMs)
+      memory.put(customerId, variant, token, stamp, keptForMs)
   }
 
   let isCatchingUp = false

@@ -45,7 +45,7 @@ const KEEP_HASH_MS = 120_000
 
 /**
  * variant, owner, lease ms, stamp passed over, customer is known ->
- * ['value', sealed, stamp, lives for] | ['granted', evicted at, current stamp] | ['busy']
+ * ['value', sealed, stamp, kept for] | ['granted', evicted at, current stamp] | ['busy']
  */
 export const seekScript = createScript(`${COMMON}
 local variant, owner, leaseMs, passedOver, known = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
@@ -83,8 +83,8 @@ return redis.call('HDEL', hash, 'l:' .. ARGV[1])
 const MOST_FIELDS = 40
 
 const PUT = `
-local function put(variant, stamp, sealed, livesFor, keepMs, upstream, workspace)
-  redis.call('HSET', hash, 't:' .. variant, (now + livesFor) .. ':' .. stamp .. ':' .. sealed,
+local function put(variant, stamp, sealed, keptFor, keepMs, upstream, workspace)
+  redis.call('HSET', hash, 't:' .. variant, (now + keptFor) .. ':' .. stamp .. ':' .. sealed,
     'k', '1')
   if workspace ~= '' then redis.call('HSET', hash, 'w:' .. upstream, workspace) end
   keepFor(keepMs)
@@ -105,7 +105,7 @@ end
 `
 
 /**
- * variant, owner, evicted at, current stamp (both as granted), sealed, lives for, keep hash for, upstream, workspace ->
+ * variant, owner, evicted at, current stamp (both as granted), sealed, kept for, keep hash for, upstream, workspace ->
  * 1, or 0 when the customer was evicted meanwhile or somebody else's mint came first.
  * A lease that has just run out does no harm as long as nobody else has taken it.
  */
@@ -124,7 +124,7 @@ return kept and 1 or 0
 const HEARD_BY_ALL_MS = 15_000
 
 /**
- * variant, stamp, sealed, lives for, keep hash for, upstream, workspace -> 1, or 0 when there is a token,
+ * variant, stamp, sealed, kept for, keep hash for, upstream, workspace -> 1, or 0 when there is a token,
  * or a mint in the air, or the customer was evicted lately.
  */
 export const seedScript = createScript(`${COMMON}${PUT}
@@ -148,11 +148,24 @@ return 1
 
 /**
  * The fleet's epoch changes with every eviction, and each message tells the one before it: who has
- * missed one knows. KEYS[1] is the epoch; new epoch, channel, what -> 1
+ * missed one knows. KEYS[1] is the epoch; a random word, channel, what -> 1
  */
 export const announceScript = createScript(`
+local time = redis.call('TIME')
 local before = redis.call('GET', KEYS[1]) or '-'
-redis.call('SET', KEYS[1], ARGV[1])
-redis.call('PUBLISH', ARGV[2], 'evicted ' .. before .. ' ' .. ARGV[1] .. ' ' .. ARGV[3])
+local epoch = 'e.' .. time[1] .. '.' .. ARGV[1]
+redis.call('SET', KEYS[1], epoch)
+redis.call('PUBLISH', ARGV[2], 'evicted ' .. before .. ' ' .. epoch .. ' ' .. ARGV[3])
 return 1
+`)
+
+/**
+ * A Redis that knows of no epoch is given a beginning, which is no eviction. KEYS[1] is the epoch; a random word ->
+ * epoch, 1 if it has just begun, whole seconds since the last eviction or -1
+ */
+export const epochScript = createScript(`
+local began = redis.call('SET', KEYS[1], 'i.' .. ARGV[1], 'NX')
+local epoch = redis.call('GET', KEYS[1])
+local evicted = tonumber(string.match(epoch, '^e%.(%d+)%.'))
+return { epoch, began and 1 or 0, evicted and redis.call('TIME')[1] - evicted or -1 }
 `)

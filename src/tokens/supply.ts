@@ -3,7 +3,7 @@ import type { Urgency } from '../upstream/upstream.ts'
 import type { Fleet, MintRight } from './fleet.ts'
 import { createFlights, createTurns, type Flight } from './flight.ts'
 import type { MemoryCache } from './memory-cache.ts'
-import type { Token, TokenRequest } from './token.ts'
+import { nowAtLeast, type Token, type TokenRequest } from './token.ts'
 
 /** What a flight came back with, and where it had to go for it. */
 export type Landing = {
@@ -80,9 +80,9 @@ export function createSupply(deps: SupplyDeps): Supply {
         }
         return { token, from: 'mint' }
       }
-      const { token, stamp, livesForMs } = sought.shared
-      const at = Math.max(now(), token.expiresAt - livesForMs)
-      if (!flight.evicted) memory.put(customerId, variant, token, stamp, livesForMs)
+      const { token, stamp, keptForMs } = sought.shared
+      const at = nowAtLeast(token, now(), keptForMs)
+      if (!flight.evicted) memory.put(customerId, variant, token, stamp, keptForMs)
       if (fits(token, at)) return { token, from: sought.waited ? 'other-replica' : 'shared' }
       passedOver = stamp
     }

@@ -73,6 +73,11 @@ export function keepableFor(token: Token, now: number): number {
   return Math.max(0, Math.floor(keepableUntil(token) - now))
 }
 
+/** What time it must be at least, when a clock that is right keeps a token for only so long. */
+export function nowAtLeast(token: Token, now: number, keptForMs: number): number {
+  return Math.max(now, keepableUntil(token) - keptForMs)
+}
+
 export function mayBeServed(token: Token, now: number, upstream: UpstreamState): boolean {
   return now < (upstream === 'away' ? keepableUntil(token) : servableUntil(token))
 }

@@ -211,7 +211,3 @@ test('audit mode allows whatever would be allowed without a policy, and tells ex
     if (enforced.allowed) expect(audit.allowed).toBe(true)
   })
 })
-
-test('nothing about the decision is remembered', () => {
-  always((given) => expect(decided(given)).toEqual(decided(given)))
-})

@@ -70,6 +70,7 @@ export async function startSharedLink(keyPrefix: string): Promise<ReloadableRedi
 
 /** An upstream that counts, and answers when the test lets it. */
 export function createTestUpstream(now: () => number = Date.now) {
+  const name = randomBytes(3).toString('hex')
   const minted: TokenRequest[] = []
   const urgencies: Urgency[] = []
   let lifeMs = LIFE_MS
@@ -93,7 +94,7 @@ export function createTestUpstream(now: () => number = Date.now) {
     }
     const receivedAt = now()
     return {
-      value: `token-${number}-of-${request.customerId}-${request.type}`,
+      value: `token-${name}-${number}-of-${request.customerId}-${request.type}`,
       type: request.type,
       workspaceId: `workspace-of-${request.customerId}`,
       receivedAt,

@@ -26,7 +26,10 @@ export function leaksIn(
       .flatMap((name) => readFileSync(`${folder}/${name}`, 'utf8').split('\n'))
       .filter((line) => line !== '')
       .map((line): string => JSON.parse(line))
-  const texts = [...read('texts'), ...others].join('\n')
+  const audits = readdirSync(folder)
+    .filter((name) => name.startsWith('audit-'))
+    .map((name) => readFileSync(`${folder}/${name}`, 'utf8'))
+  const texts = [...read('texts'), ...audits, ...others].join('\n')
   return [...new Set(read('secrets'))]
     .filter((secret) => texts.includes(secret))
     .map((secret) => {

@@ -1,15 +1,19 @@
+import { readFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import type { LightMyRequestResponse } from 'fastify'
-import { onTestFinished } from 'vitest'
+import { inject, onTestFinished } from 'vitest'
 import { type App, createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/logger.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { SandboxChange } from '../../src/sandbox/settings.ts'
+import { createConformity } from './conformity.ts'
 import { keepEvidence } from './evidence.ts'
 
 export const SERVICE_KEY = 'test-service-key-0123456789abcdef'
 export const JWT_SECRET = 'test-jwt-secret-of-more-than-32-bytes'
+
+const conforms = createConformity()
 
 /** A customer that no other test has. */
 export const newCustomer = () => `customer-${crypto.randomUUID()}`
@@ -21,8 +25,10 @@ export type Service = {
   readonly upstream: Sandbox
   /** The log's lines so far. */
   logged(): LogLine[]
-  /** One request as a service caller, unless `headers` say otherwise. */
+  /** One request as a service caller, unless `headers` say otherwise. Its reply is held against `openapi.yaml`. */
   ask(customerId: string, options?: AskOptions): Promise<LightMyRequestResponse>
+  /** Ends the service before the test does, and tells the lines of its audit. */
+  stop(): Promise<Record<string, unknown>[]>
   reconfigure(change: Record<string, string | undefined>): void
 }
 
@@ -30,6 +36,7 @@ export type AskOptions = {
   readonly method?: 'GET' | 'POST' | 'DELETE'
   readonly path?: string
   readonly query?: Record<string, string>
+  /** JSON; a string goes as it is. */
   readonly body?: unknown
   readonly headers?: Record<string, string>
 }
@@ -64,32 +71,41 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const app = await createApp(config, { log, ...(options.now && { now: options.now }) })
   app.start()
 
+  let stopped = false
+  const stop = async () => {
+    if (!stopped) {
+      stopped = true
+      const metrics = await app.ops.inject('/metrics')
+      await app.close(1000)
+      const secrets = [...upstream.secrets, SERVICE_KEY, JWT_SECRET]
+      keepEvidence({ secrets, texts: [...lines, metrics.body] })
+    }
+    return linesOf(readFileSync(config.audit.destination, 'utf8'))
+  }
   onTestFinished(async () => {
-    const metrics = await app.ops.inject('/metrics')
-    await app.close(1000)
-    const secrets = [...upstream.secrets, SERVICE_KEY, JWT_SECRET]
-    keepEvidence({ secrets, texts: [...lines, metrics.body] })
+    await stop()
     if (!options.upstream) await upstream.close()
   })
 
   return {
     app,
     upstream,
-    logged: () => lines.map((line) => JSON.parse(line)),
+    logged: () => linesOf(lines.join('')),
+    stop,
     async ask(customerId, { method = 'GET', path = '', query, body, headers } = {}) {
       const reply = await app.server.inject({
         method,
         url: `/customers/${encodeURIComponent(customerId)}/token${path}`,
-        headers: { ...(headers ?? { authorization: `Bearer ${SERVICE_KEY}` }) },
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(headers ?? { authorization: `Bearer ${SERVICE_KEY}` }),
+        },
         ...(query && { query }),
         ...(body !== undefined && {
-          payload: JSON.stringify(body),
-          headers: {
-            'content-type': 'application/json',
-            ...(headers ?? { authorization: `Bearer ${SERVICE_KEY}` }),
-          },
+          payload: typeof body === 'string' ? body : JSON.stringify(body),
         }),
       })
+      conforms(method, `/customers/{id}/token${path}`, reply)
       if (reply.statusCode >= 400) keepEvidence({ secrets: [], texts: [reply.body] })
       return reply
     },
@@ -99,6 +115,12 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     },
   }
 }
+
+const linesOf = (text: string) =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
 
 export function environment(upstream: Sandbox, change: Record<string, string | undefined>) {
   const ownSource = [
@@ -115,7 +137,7 @@ export function environment(upstream: Sandbox, change: Record<string, string | u
       AIRBYTE_TOKEN_URL: `${upstream.url}/v1/applications/token`,
     }),
     API_KEYS: `backend:${SERVICE_KEY}`,
-    AUDIT_LOG: 'stdout',
+    AUDIT_LOG: `${inject('evidenceFolder')}/audit-${crypto.randomUUID()}`,
     ...change,
   }
 }

@@ -1,5 +1,4 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createClockWatch } from '../../src/upstream/clock-skew.ts'
 import { recordingLog, startedUpstream, tokenRequest } from './started.ts'
@@ -17,8 +16,9 @@ async function refusingProxy() {
     server.closeAllConnections()
     server.close()
   })
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, asked }
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { url: `http://127.0.0.1:${address.port}`, asked }
 }
 
 const codeOf = (work: Promise<unknown>): Promise<string> =>

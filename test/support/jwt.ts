@@ -1,0 +1,10 @@
+import { SignJWT } from 'jose'
+import { JWT_SECRET } from './service.ts'
+
+/** An end user's JWT as the SaaS product would sign it; `claims` are added or replace the usual ones. */
+export const userToken = (claims: Record<string, unknown>, secret = JWT_SECRET) =>
+  new SignJWT({ sub: 'user-1', aud: 'token-broker', ...claims })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setIssuedAt()
+    .setExpirationTime('5m')
+    .sign(new TextEncoder().encode(secret))

@@ -28,7 +28,7 @@ export function loadConfig(env: Environment, read?: (path: string) => string): L
   const mistakes = (result.error?.issues ?? [])
     // A file that cannot be read has been told already; that its setting is missing is no second mistake.
     .filter((issue) => !unreadable.has(String(issue.path[0])))
-    .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    .map((issue) => `${String(issue.path[0])}: ${issue.message}`)
 
   if (problems.length > 0 || !result.success)
     return { ok: false, problems: [...new Set([...problems, ...mistakes])] }

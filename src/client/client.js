@@ -86,13 +86,14 @@ export const createTokenClient = ({
     // A difference of two moments of the server's clock, so it does not matter what that clock says.
     const ahead = Date.parse(reply?.expires_at) - Date.parse(reply?.refresh_after)
     const margin = ahead > 0 ? ahead : lifeMs * 0.4
-    // Spread, so that pages opened together do not come back together. A reply that is already due
-    // for renewal is not asked for again at once.
-    const dueMs = Math.min(margin * (1 - Math.random() / 4), lifeMs / 2)
+    // Spread, so that pages opened together do not come back together; a second later, because
+    // expires_in is rounded down; and never at once, when the broker had only what is due itself.
+    const spread = margin * (1 - Math.random() / 4) - Math.min(1000, margin / 4)
+    const dueMs = Math.min(spread, lifeMs / 2)
     const next = { reply, wall: sharedAt ?? Date.now(), steady, margin, dueMs }
     closing.signal.throwIfAborted()
     if (!reply?.token?.trim?.() || !alive(next))
-      throw new TokenError('invalid_reply', 'The reply holds no token that lives')
+      throw new TokenError('invalid_reply', 'The reply has no living token')
     if (sharedAt && restMs(next) <= restMs()) return
     const known = held?.reply.token
     held = next
@@ -113,7 +114,7 @@ export const createTokenClient = ({
           const bearer = typeof credential === 'function' ? await credential(again) : credential
           headers.authorization = `Bearer ${bearer}`
         } catch (cause) {
-          throw new TokenError('credential', 'The credential could not be had', { cause })
+          throw new TokenError('credential', 'There is no credential', { cause })
         }
       const query = new URLSearchParams(asked)
       // Longer than the one in hand, or a renewal could be answered with what we have.
@@ -129,9 +130,9 @@ export const createTokenClient = ({
         credentials: credential === undefined ? 'include' : 'omit',
       })
       const received = now()
-      const { ok, status } = response
+      const { status } = response
       const body = await response.json().catch(ignore)
-      if (ok) return accept(body, received)
+      if (response.ok) return accept(body, received)
       if (again || typeof credential !== 'function' || (status !== 401 && status !== 403))
         throw new TokenError(`${body?.code ?? 'http'}`, body?.detail ?? `Status ${status}`, {
           status,
@@ -182,7 +183,7 @@ export const createTokenClient = ({
         note(
           error instanceof TokenError
             ? error
-            : new TokenError('network', 'The broker could not be reached', { cause: error }),
+            : new TokenError('network', 'The broker is out of reach', { cause: error }),
         )
         if (isFinal()) throw error
       }
@@ -193,7 +194,7 @@ export const createTokenClient = ({
     refreshing = refresh
     const aborter = new AbortController()
     const deadline = setTimeout(() => {
-      note(new TokenError('timeout', 'The broker did not answer in time'))
+      note(new TokenError('timeout', 'There was no answer in time'))
       giveUp?.(failure)
     }, timeoutMs)
     flight = new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
@@ -230,9 +231,12 @@ export const createTokenClient = ({
   }
 
   // An open channel would keep the page out of the back/forward cache.
-  const leave = () => channel?.close()
+  const leave = () => {
+    channel?.close()
+    channel = undefined
+  }
   const join = () => {
-    if (!shareTabs || !globalThis.BroadcastChannel) return
+    if (!shareTabs) return
     leave()
     channel = new BroadcastChannel(sharedName)
     channel.onmessage = (/** @type {MessageEvent} */ { data }) => {

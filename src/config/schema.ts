@@ -165,12 +165,13 @@ export function orgTokenSource(
 ): NonNullable<Settings['ORG_TOKEN_SOURCE']> | undefined {
   if (set.ORG_TOKEN_SOURCE) return set.ORG_TOKEN_SOURCE
   if (isSet(set.AIRBYTE_ACCESS_TOKEN)) return 'static'
-  if (isSet(set.AIRBYTE_CLIENT_ID)) {
+  if (isSet(set.AIRBYTE_CLIENT_ID ?? set.AIRBYTE_CLIENT_SECRET)) {
     if (isSet(set.AIRBYTE_URL)) return 'airbyte-self-managed'
     return set.AIRBYTE_DIALECT === 'applications' ? 'airbyte-agents' : 'airbyte-cloud'
   }
-  if (isSet(set.BEYOND_IDENTITY_CLIENT_ID)) return 'beyond-identity'
-  return isSet(set.OAUTH2_CLIENT_ID) ? 'oauth2' : undefined
+  if (isSet(set.BEYOND_IDENTITY_CLIENT_ID ?? set.BEYOND_IDENTITY_CLIENT_SECRET))
+    return 'beyond-identity'
+  return isSet(set.OAUTH2_CLIENT_ID ?? set.OAUTH2_CLIENT_SECRET) ? 'oauth2' : undefined
 }
 
 const needs = (sources: readonly string[], name: keyof Settings): Rule => [
@@ -258,7 +259,8 @@ const rules: readonly Rule[] = [
         const url = set[name]
         return (
           set.ALLOW_INSECURE_UPSTREAM === true ||
-          !url?.startsWith('http:') ||
+          typeof url !== 'string' ||
+          !url.startsWith('http:') ||
           !URL.canParse(url) ||
           v.isPrivateHost(url)
         )

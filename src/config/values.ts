@@ -4,7 +4,7 @@ import { z } from 'zod'
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 const fail = (ctx: z.core.$RefinementCtx, message: string) => {
-  ctx.issues.push({ code: 'custom', message, input: undefined })
+  ctx.addIssue({ code: 'custom', message })
   return z.NEVER
 }
 
@@ -83,51 +83,54 @@ export const httpUrl = z.string().transform((text, ctx) => {
 
 export const absolutePath = z.string().regex(/^\/[\x21-\x7e]*$/, 'is not a path that begins with /')
 
+/** Reads each item of a list, up to the first that is a mistake: `read` tells a mistake as a text. */
+const listOf = <T extends object>(read: (item: string) => T | string) =>
+  list.transform((items, ctx) => {
+    const values: T[] = []
+    for (const item of items) {
+      const value = read(item)
+      if (typeof value === 'string') return fail(ctx, value)
+      values.push(value)
+    }
+    if (values.length === 0) return fail(ctx, 'is empty')
+    return values
+  })
+
 /** `host:port,host:port`; an IPv6 host stands in brackets. */
-export const hostPorts = list.transform((items, ctx) =>
-  items.map((item) => {
-    const match = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})$/.exec(item)
-    const port = Number(match?.[2])
-    if (!match?.[1] || !(port >= 1 && port <= 65535)) return fail(ctx, 'is not a list of host:port')
-    return { host: match[1].replace(/^\[|\]$/g, ''), port }
-  }),
-)
+export const hostPorts = listOf((item) => {
+  const [, host, text] = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})$/.exec(item) ?? []
+  const port = Number(text)
+  if (!host || !(port >= 1 && port <= 65535)) return 'is not a list of host:port'
+  return { host: host.replace(/^\[|\]$/g, ''), port }
+})
 
 /** `id:base64` of 32 bytes each, newest first. */
-export const encryptionKeys = list.transform((items, ctx) => {
-  const keys = items.map((item) => {
-    const [, id, text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_-]+=*)$/.exec(item) ?? []
-    const key = Buffer.from(text, 'base64')
-    return id && key.length === 32
-      ? { id, key }
-      : fail(ctx, 'is not a list of id:base64 with 32 bytes each')
-  })
-  if (keys.length === 0) return fail(ctx, 'is empty')
-  if (new Set(keys.map(({ id }) => id)).size < keys.length) return fail(ctx, 'names one id twice')
-  return keys
-})
+export const encryptionKeys = listOf((item) => {
+  const [, id, text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_-]+=*)$/.exec(item) ?? []
+  const key = Buffer.from(text, 'base64')
+  return id && key.length === 32 ? { id, key } : 'is not a list of id:base64 with 32 bytes each'
+}).refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, 'names one id twice')
 
 /** `name:key` or `name:sha256:<hex>` -> the key's SHA-256. Two keys a name, for the time of a rotation. */
-export const apiKeys = list.transform((items, ctx) => {
-  const keys = items.map((item) => {
-    const [, name, key = ''] = /^([A-Za-z0-9._-]{1,64}):([\x21-\x7e]+)$/.exec(item) ?? []
-    if (!name) return fail(ctx, 'has an item that is not name:key')
-    const hash = /^sha256:(.*)$/.exec(key)?.[1]
-    if (hash !== undefined)
-      return /^[0-9a-fA-F]{64}$/.test(hash)
-        ? { name, digest: Buffer.from(hash, 'hex') }
-        : fail(ctx, 'has a sha256: item that is not 64 hex digits')
-    if (key.length < 24) return fail(ctx, 'has a key shorter than 24 characters')
-    return { name, digest: createHash('sha256').update(key).digest() }
-  })
-  if (keys.length === 0) return fail(ctx, 'has no key in it')
-  const names = keys.map(({ name }) => name)
-  if (names.some((name) => names.filter((other) => other === name).length > 2))
-    return fail(ctx, 'has more than two keys for one name')
-  if (new Set(keys.map(({ digest }) => digest.toString('hex'))).size < keys.length)
-    return fail(ctx, 'has the same key twice')
-  return keys
+export const apiKeys = listOf((item) => {
+  const [, name, key = ''] = /^([A-Za-z0-9._-]{1,64}):([\x21-\x7e]+)$/.exec(item) ?? []
+  if (!name) return 'has an item that is not name:key'
+  const hash = /^sha256:(.*)$/.exec(key)?.[1]
+  if (hash !== undefined)
+    return /^[0-9a-fA-F]{64}$/.test(hash)
+      ? { name, digest: Buffer.from(hash, 'hex') }
+      : 'has a sha256: item that is not 64 hex digits'
+  if (key.length < 24) return 'has a key shorter than 24 characters'
+  return { name, digest: createHash('sha256').update(key).digest() }
 })
+  .refine(
+    (keys) => keys.every(({ name }) => keys.filter((other) => other.name === name).length <= 2),
+    'has more than two keys for one name',
+  )
+  .refine(
+    (keys) => new Set(keys.map(({ digest }) => digest.toString('hex'))).size === keys.length,
+    'has the same key twice',
+  )
 
 /** The whole id has to match, whether or not the pattern is anchored. */
 export const pattern = z.string().transform((text, ctx) => {

@@ -72,12 +72,9 @@ export function createSupply(deps: SupplyDeps): Supply {
       if (sought.kind === 'elsewhere') return null
       if (sought.kind === 'granted') {
         const token = await mintWith(sought.right, request, flight)
-        // Looked at again after each wait: an eviction may come at any of them.
-        if (flight.evicted) await sought.right.giveBack(null)
-        else {
-          const stamp = await sought.right.keep(token)
-          if (!flight.evicted) memory.put(customerId, variant, token, stamp)
-        }
+        // Redis knows best whether the eviction came before this mint or after it began.
+        const stamp = await sought.right.keep(token)
+        if (!flight.evicted) memory.put(customerId, variant, token, stamp)
         return { token, from: 'mint' }
       }
       const { token, stamp, keptForMs } = sought.shared

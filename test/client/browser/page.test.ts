@@ -174,7 +174,7 @@ test(
 
     await page.goto(`${demo().brokerUrl}/openapi.json`)
     await page.waitForTimeout(LIFE_MS + 500)
-    await page.goBack()
+    await page.goBack({ waitUntil: 'commit' })
 
     expect(await page.evaluate('window.fromCache')).toBe(true)
     await pageSays(page, 'client.current() !== undefined', 3000)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { devNull } from 'node:os'
 import { startSandbox } from '../src/sandbox/sandbox.ts'
 import { createAirbyte } from './airbyte.ts'
 import { startBroker } from './broker-process.ts'
@@ -62,6 +63,7 @@ export async function startDemo({ ports, tokenLifeMs, broker: extra, onTaken }: 
     const broker = await startBroker(
       {
         LOG_LEVEL: 'warn',
+        AUDIT_LOG: devNull,
         AIRBYTE_API_URL: sandbox.url,
         AIRBYTE_DIALECT: 'applications',
         ORG_TOKEN_SOURCE: 'airbyte-agents',

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { BrokerError } from '../errors.ts'
 import { orAborted } from './deadline.ts'
 import { createExchange, type ExchangeDeps, type Exchanged } from './exchange.ts'
@@ -169,6 +170,7 @@ export function createExchangedOrgToken(
     },
     reload(next) {
       if (next.source === 'static') return false
+      if (isDeepStrictEqual(next, settings)) return true
       settings = next
       exchange = createExchange(settings, deps, closed.signal)
       if (current !== null && !stillOurs(current)) {

@@ -50,6 +50,8 @@ function createDispatcher(settings: CallSettings): Dispatcher {
   const options = {
     connections: settings.connections,
     pipelining: 1,
+    // A connection carries one call, so that one which breaks does not take others with it.
+    allowH2: false,
     // A host that does not even take the connection leaves time for another try.
     connect: { timeout: connectTimeout },
     connectTimeout,

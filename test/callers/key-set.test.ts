@@ -25,11 +25,12 @@ test('a flood of unknown key ids costs the provider one fetch per cool-down', as
     bearer(await idp.token({ jti: name }, { kid: name }, 'first'))
   await outcome(bearer(await idp.token()))
 
-  const flood = await Promise.all(
+  const atOnce = await Promise.all(
     Array.from({ length: 30 }, async (_, n) => outcome(await strange(`kid-${n}`))),
   )
+  const afterwards = await outcome(await strange('one-more'))
 
-  expect(new Set(flood)).toEqual(new Set(['unauthenticated (sent)']))
+  expect(new Set([...atOnce, afterwards])).toEqual(new Set(['unauthenticated (sent)']))
   expect(fetches()).toBe(2)
   clock.ms += 10_000
   await outcome(await strange('later'))
@@ -120,6 +121,14 @@ test.each([
 
   expect(await outcome(bearer(await idp.token()))).toBe('caller_check_unavailable')
   expect(logged.join()).toContain('TIMEOUT')
+})
+
+test('a key set that never ends is given up at its size, not at the time limit', async () => {
+  const { idp, outcome, logged } = await start()
+  idp.answer('/keys', answers.endless())
+
+  expect(await outcome(bearer(await idp.token()))).toBe('caller_check_unavailable')
+  expect(logged.join()).toContain('TOO_LARGE')
 })
 
 test('keys are not fetched in clear text over a network', async () => {

@@ -38,7 +38,7 @@ export async function startSaas(env: Record<string, string> = {}) {
     /** How many requests are left to a customer, once this one has been counted. */
     async remaining(customerId: string): Promise<number> {
       const reply = await service.ask(customerId)
-      return Number(/r=(\d+)/.exec(String(reply.headers['ratelimit']))?.[1])
+      return Number(/r=(\d+)/.exec(String(reply.headers.ratelimit))?.[1])
     },
   }
 }

@@ -23,6 +23,7 @@ export type PrivateRedis = {
   /** It stays connected and answers nothing. */
   pause(): Promise<void>
   resume(): Promise<void>
+  isRunning(): boolean
   stop(): Promise<void>
 }
 
@@ -30,8 +31,10 @@ export type PrivateRedisOptions = {
   readonly port?: number
   readonly args?: readonly string[]
   readonly folder?: string
-  /** Where it can be connected to without TLS and its port is not `port`. */
-  readonly readyPort?: number
+  /** Settings that the server itself writes to. */
+  readonly configFile?: string
+  /** It needs a second port, 10,000 higher. */
+  readonly clusterBus?: boolean
 }
 
 async function works(command: string, ...args: readonly string[]): Promise<boolean> {
@@ -54,12 +57,13 @@ export const hasRedisServer = async () => (await serverOnPath()) !== null
 
 /** Started in a container where no server is installed. */
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
-  const port = options.port ?? (await freePort())
+  const port = options.port ?? (await freePort(options.clusterBus === true ? 50_000 : 65_535))
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'token-broker-redis-')))
   const server = await serverOnPath()
   const container = `token-broker-test-${process.pid}-${port}`
   const common = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder]
-  const args = [...common, '--save', '', '--appendonly', 'no', ...(options.args ?? [])]
+  const file = options.configFile === undefined ? [] : [options.configFile]
+  const args = [...file, ...common, '--save', '', '--appendonly', 'no', ...(options.args ?? [])]
   const inContainer = ['run', '--rm', '--name', container, '--network', 'host']
   let child: ChildProcess | undefined
 
@@ -76,7 +80,7 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
           ])
         : spawn(server, args)
     child.on('error', () => {})
-    await untilListening(options.readyPort ?? port)
+    await untilListening(port)
   }
 
   async function signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
@@ -102,6 +106,7 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
     start,
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
+    isRunning: () => child?.exitCode === null && child.signalCode === null,
     async stop() {
       await kill()
       await rm(folder, { recursive: true, force: true })
@@ -109,14 +114,20 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
   }
 }
 
-/** Free a moment ago; above the range that outgoing connections are given ports from is left alone. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+const given = new Set<number>()
+
+/** Free a moment ago, and not given to anybody else in this process. */
+export async function freePort(highest = 65_535): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    await new Promise((resolve) => server.close(resolve))
+    const port = address === null || typeof address === 'string' ? 0 : address.port
+    if (port === 0 || port > highest || given.has(port)) continue
+    given.add(port)
+    return port
+  }
 }
 
 async function isListening(port: number): Promise<boolean> {

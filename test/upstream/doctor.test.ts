@@ -2,9 +2,11 @@ import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { createServer as createTcpServer, type Server } from 'node:net'
+import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { createServer as createTlsTerminator } from 'node:tls'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runDoctor } from '../../src/commands/doctor-run.ts'
@@ -358,17 +360,16 @@ const answering =
     response.writeHead(status).end()
   }
 
-function selfSigned(): { key: string; cert: string } {
+function selfSigned(): { key: string; cert: string; certFile: string } {
   const folder = mkdtempSync(join(tmpdir(), 'doctor-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
   const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
   execFileSync('openssl', ['req', '-x509', ...made, '-keyout', key, '-out', cert, ...subject], {
     stdio: 'ignore',
   })
-  const pair = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
-  rmSync(folder, { recursive: true })
-  return pair
+  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8'), certFile: cert }
 }
 
 describe('while credentials change', () => {
@@ -390,16 +391,16 @@ describe('while credentials change', () => {
   })
 })
 
+const run = (env: Env, ...args: string[]) =>
+  promisify(execFile)(process.execPath, ['src/commands/doctor.ts', ...args], {
+    env: { PATH: process.env.PATH ?? '', ...env },
+  }).then(
+    ({ stdout }) => ({ code: 0, stdout }),
+    ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
+  )
+
 test('on the command line it prints a line a verdict, and exits accordingly', async () => {
   const sandbox = await sandboxWith()
-  const run = (env: Env, ...args: string[]) =>
-    promisify(execFile)(process.execPath, ['src/commands/doctor.ts', ...args], {
-      env: { PATH: process.env.PATH ?? '', ...env },
-    }).then(
-      ({ stdout }) => ({ code: 0, stdout }),
-      ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
-    )
-
   const [good, bad, misused] = await Promise.all([
     run(goodEnv(sandbox)),
     run({ ...goodEnv(sandbox), AIRBYTE_CLIENT_SECRET: 'wrong-secret-0815' }),
@@ -414,4 +415,43 @@ test('on the command line it prints a line a verdict, and exits accordingly', as
     code: 2,
     stdout: 'usage: npm run doctor -- [--json] [--mint <customer id>]\n',
   })
+})
+
+test('a private authority and a proxy are no obstacle once they are set', async () => {
+  const sandbox = await sandboxWith()
+  const { port: sandboxPort } = new URL(sandbox.url)
+  const { certFile, ...pair } = selfSigned()
+  const sockets = new Set<Socket>()
+  onTestFinished(() => sockets.forEach((socket) => void socket.destroy()))
+  const joined = (one: Duplex, port: number) => {
+    const other = connect(port, '127.0.0.1')
+    sockets.add(other)
+    other.on('error', () => one.destroy())
+    one.on('error', () => other.destroy())
+    one.pipe(other).pipe(one)
+  }
+  const tlsPort = await listening(
+    createTlsTerminator(pair, (socket) => joined(socket, Number(sandboxPort))),
+  )
+  const tunnelled: (string | undefined)[] = []
+  const proxy = createServer()
+  proxy.on('connect', (request, socket) => {
+    tunnelled.push(request.url)
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    joined(socket, tlsPort)
+  })
+  const proxyPort = await listening(proxy)
+  const apiUrl = `https://127.0.0.1:${tlsPort}`
+
+  const { code, stdout } = await run({
+    ...goodEnv(sandbox),
+    AIRBYTE_API_URL: apiUrl,
+    AIRBYTE_TOKEN_URL: `${apiUrl}/v1/applications/token`,
+    NODE_EXTRA_CA_CERTS: certFile,
+    HTTPS_PROXY: `http://127.0.0.1:${proxyPort}`,
+  })
+
+  expect(stdout).not.toContain('PROBLEM')
+  expect(code).toBe(0)
+  expect(new Set(tunnelled)).toEqual(new Set([`127.0.0.1:${tlsPort}`]))
 })

@@ -301,6 +301,19 @@ const ON_EXCHANGE: Record<string, Row> = {
     timeoutMs: 150,
   },
   'a slow reply': { fault: { what: 'delay', ms: 50 }, reply: 'ok', calls: 1, log: null },
+  'a trickle': {
+    fault: { what: 'trickle', bytes: 64, everyMs: 2 },
+    reply: 'ok',
+    calls: 1,
+    log: null,
+  },
+  'a clock that is off': {
+    fault: { what: 'date', byMs: 120_000 },
+    reply: 'ok',
+    calls: 1,
+    // The mint that follows has the right time again.
+    log: 'this clock and the upstream’s differ: tokens may end early or late',
+  },
   'an endless body': nonsense({ what: 'endless' }),
   'a huge body': nonsense({ what: 'huge', bytes: 70_000 }),
   'malformed JSON': nonsense({ what: 'malformed-json' }),

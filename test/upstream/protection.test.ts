@@ -146,6 +146,36 @@ describe('a pause that the upstream names', () => {
   })
 })
 
+test('a pause that is prolonged while somebody waits holds for them, too', async () => {
+  let clock = 0
+  const sleeps: (() => void)[] = []
+  const sleep = (ms: number) =>
+    new Promise<void>((resolve) =>
+      sleeps.push(() => {
+        clock += ms
+        resolve()
+      }),
+    )
+  const gate = createGate({ maxConcurrency: 1 }, { now: () => clock, sleep })
+  const deadline = createDeadline(60_000)
+  gate.pauseFor(1_000)
+  let entered = false
+  const waiting = gate.run('caller', deadline, async () => {
+    entered = true
+  })
+
+  await vi.waitFor(() => expect(sleeps.length).toBe(1))
+  gate.pauseFor(5_000)
+  sleeps[0]?.()
+  await vi.waitFor(() => expect(sleeps.length).toBe(2))
+  expect(entered).toBe(false)
+
+  sleeps[1]?.()
+  await waiting
+  deadline.clear()
+  expect(clock).toBe(5_000)
+})
+
 describe('retries', () => {
   test('are a tenth of the calls, and ten a minute at least', () => {
     let clock = 0

@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, type TestContext } from 'vitest'
 import { type Demo, startDemo } from '../../../demo/demo.ts'
 import { browserForFile } from './chromium.ts'
 
@@ -25,15 +25,15 @@ export function demoWithBrowser(tokenLifeMs: number) {
   }
 
   /** A page that is nobody's yet, in a profile of its own. */
-  async function openBlank() {
+  async function openBlank({ onTestFinished }: TestContext) {
     const context = await browser().newContext()
     onTestFinished(() => context.close())
     return { context, page: await context.newPage() }
   }
 
   /** The demo's page, signed in for the first customer, and its requests for tokens. */
-  async function openDemo() {
-    const { context, page } = await openBlank()
+  async function openDemo(test: TestContext) {
+    const { context, page } = await openBlank(test)
     const asked = tokenRequests(page)
     const complaints = complaintsOf(page)
     await page.goto(running().pageUrl)

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { expect, onTestFinished } from 'vitest'
+import { describe, expect } from 'vitest'
 import { z } from 'zod'
-import { browserTest as test } from './chromium.ts'
+import { browserTest } from './chromium.ts'
 import { demoWithBrowser, pageSays, startClient, tokenRequests } from './demo.ts'
 
 const LIFE_MS = 6000
@@ -11,10 +11,10 @@ const OWN_TIME = 40_000
 
 const Heard = z.array(z.object({ token: z.string(), at: z.number(), ends: z.number() }))
 
-test(
+browserTest(
   'a page gets its token from another origin, under a strict policy',
-  async () => {
-    const { page, asked, complaints } = await openDemo()
+  async (test) => {
+    const { page, asked, complaints } = await openDemo(test)
 
     const policy = await page.evaluate(
       `fetch('/').then((response) => response.headers.get('content-security-policy'))`,
@@ -31,51 +31,10 @@ test(
   OWN_TIME,
 )
 
-test(
-  'tokens are renewed before they end',
-  async () => {
-    const { page } = await openDemo()
-    await startClient(page, demo().brokerUrl, '{}')
-
-    await pageSays(page, 'heard.length >= 4', 30_000)
-
-    const heard = Heard.parse(await page.evaluate('heard'))
-    expect(new Set(heard.map(({ token }) => token)).size).toBe(heard.length)
-    for (const [index, { at }] of heard.slice(1).entries())
-      expect(at).toBeLessThan(heard[index]?.ends ?? 0)
-  },
-  OWN_TIME,
-)
-
-test(
-  'a widget’s dialog lives through three lives of its tokens',
-  async () => {
-    const { page, complaints } = await openDemo()
-    await page.click('#add-source')
-    const frame = page.frameLocator('iframe')
-    await frame.getByText('For acme-rockets').waitFor()
-    const begun = Date.now()
-
-    const body = frame.locator('body')
-    while (Date.now() - begun < 3 * LIFE_MS + 1000) {
-      expect(await body.getAttribute('data-alive')).not.toBe('false')
-      await page.waitForTimeout(250)
-    }
-    await frame.getByRole('button', { name: 'Stripe' }).click()
-    await frame.getByText('Stripe is connected').waitFor()
-    await frame.getByLabel('Close').click()
-
-    await page.locator('#sources li.on', { hasText: 'Stripe' }).waitFor()
-    expect(await page.locator('dialog').count()).toBe(0)
-    expect(complaints).toEqual([])
-  },
-  OWN_TIME,
-)
-
-test(
+browserTest(
   'a refused token is met with one fresh one, and the call succeeds',
-  async () => {
-    const { page, asked } = await openDemo()
+  async (test) => {
+    const { page, asked } = await openDemo(test)
     const fresh = () => asked.filter(({ method }) => method === 'POST').length
 
     await page.click('[data-action=refused]')
@@ -88,10 +47,10 @@ test(
   OWN_TIME,
 )
 
-test(
+browserTest(
   'another customer’s token is refused',
-  async () => {
-    const { page } = await openDemo()
+  async (test) => {
+    const { page } = await openDemo(test)
 
     await page.click('[data-action=other]')
 
@@ -101,10 +60,10 @@ test(
   OWN_TIME,
 )
 
-test(
+browserTest(
   'another user’s token is gone when somebody else signs in, by keyboard',
-  async () => {
-    const { page } = await openDemo()
+  async (test) => {
+    const { page } = await openDemo(test)
     const before = await page.textContent('#fact-workspace')
 
     await page.locator('#customers input').first().focus()
@@ -119,73 +78,9 @@ test(
   OWN_TIME,
 )
 
-test(
-  'two tabs, one renewal',
-  async () => {
-    const { context, page, asked } = await openDemo()
-    const other = await context.newPage()
-    const alsoAsked = tokenRequests(other)
-    await other.goto(demo().pageUrl)
-    const options = `{ type: 'widget', shareTabs: true }`
-    await startClient(page, demo().brokerUrl, options)
-    await pageSays(page, 'heard.length >= 1')
-    await startClient(other, demo().brokerUrl, options)
-
-    await pageSays(other, 'heard.length >= 4', 30_000)
-
-    const ofBoth = [...asked, ...alsoAsked].filter(({ url }) => url.includes('type=widget'))
-    const tokens = Heard.parse(await page.evaluate('heard')).map(({ token }) => token)
-    const others = Heard.parse(await other.evaluate('heard')).map(({ token }) => token)
-    // The second tab asked once as it opened; from then on, each token was asked for by one of the two.
-    expect(ofBoth.length).toBeLessThanOrEqual(Math.max(tokens.length, others.length) + 1)
-    expect(tokens).toEqual(expect.arrayContaining(others))
-  },
-  OWN_TIME,
-)
-
-test(
-  'offline, and back: the token comes with the network',
-  async () => {
-    const { context, page } = await openDemo()
-    await startClient(page, demo().brokerUrl, '{}')
-    await pageSays(page, 'heard.length >= 1')
-    await context.setOffline(true)
-    await pageSays(page, 'client.current() === undefined && errors.length > 2', 20_000)
-
-    const back = Date.now()
-    await context.setOffline(false)
-    await pageSays(page, 'client.current() !== undefined')
-
-    expect(Date.now() - back).toBeLessThan(2000)
-    expect(await page.evaluate('[...new Set(errors)]')).toEqual(['credential'])
-  },
-  OWN_TIME,
-)
-
-test(
-  'a page that comes back from the back/forward cache has a living token',
-  async () => {
-    const { page } = await openDemo()
-    await startClient(page, demo().brokerUrl, '{ shareTabs: true }')
-    await pageSays(page, 'heard.length >= 1')
-    await page.evaluate(
-      `addEventListener('pageshow', ({ persisted }) => { window.fromCache = persisted })`,
-    )
-
-    await page.goto(`${demo().brokerUrl}/openapi.json`)
-    await page.waitForTimeout(LIFE_MS + 500)
-    await page.goBack({ waitUntil: 'commit' })
-
-    expect(await page.evaluate('window.fromCache')).toBe(true)
-    await pageSays(page, 'client.current() !== undefined', 3000)
-    expect(await page.evaluate('heard.length')).toBeGreaterThan(1)
-  },
-  OWN_TIME,
-)
-
-test(
+browserTest(
   'a hostile origin gets nothing, even with a stolen credential',
-  async () => {
+  async (test) => {
     const server = createServer((_request, response) => {
       response
         .writeHead(200, { 'content-type': 'text/html' })
@@ -193,13 +88,13 @@ test(
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    onTestFinished(() => {
+    test.onTestFinished(() => {
       server.closeAllConnections()
       server.close()
     })
     const address = server.address()
     if (address === null || typeof address === 'string') throw new Error('no port')
-    const { page } = await openBlank()
+    const { page } = await openBlank(test)
     await page.goto(`http://127.0.0.1:${address.port}/`)
 
     const seen = await page.evaluate(`(async () => {
@@ -223,10 +118,10 @@ test(
   OWN_TIME,
 )
 
-test(
+browserTest(
   'the limit is told, and the page lives on',
-  async () => {
-    const { page } = await openDemo()
+  async (test) => {
+    const { page } = await openDemo(test)
     await page.route(`${demo().brokerUrl}/customers/*/token`, (route) =>
       route.fulfill({
         status: 429,
@@ -248,10 +143,10 @@ test(
   OWN_TIME,
 )
 
-test(
+browserTest(
   'while the upstream is down the page uses up what it has, and recovers by itself',
-  async () => {
-    const { page } = await openDemo()
+  async (test) => {
+    const { page } = await openDemo(test)
     await page.click('[data-action=down]')
     await page.locator('[data-action=down][aria-pressed=true]').waitFor()
     await page.locator('.token[data-life=none]').waitFor({ timeout: 20_000 })
@@ -262,3 +157,111 @@ test(
   },
   OWN_TIME,
 )
+
+// These mostly wait, so they wait together.
+describe.concurrent('over time', () => {
+  browserTest(
+    'tokens are renewed before they end',
+    async (test) => {
+      const { page } = await openDemo(test)
+      await startClient(page, demo().brokerUrl, '{}')
+
+      await pageSays(page, 'heard.length >= 4', 30_000)
+
+      const heard = Heard.parse(await page.evaluate('heard'))
+      expect(new Set(heard.map(({ token }) => token)).size).toBe(heard.length)
+      for (const [index, { at }] of heard.slice(1).entries())
+        expect(at).toBeLessThan(heard[index]?.ends ?? 0)
+    },
+    OWN_TIME,
+  )
+
+  browserTest(
+    'a widget’s dialog lives through three lives of its tokens',
+    async (test) => {
+      const { page, complaints } = await openDemo(test)
+      await page.click('#add-source')
+      const frame = page.frameLocator('iframe')
+      await frame.getByText('For acme-rockets').waitFor()
+      const begun = Date.now()
+
+      const body = frame.locator('body')
+      while (Date.now() - begun < 3 * LIFE_MS + 1000) {
+        expect(await body.getAttribute('data-alive')).not.toBe('false')
+        await page.waitForTimeout(250)
+      }
+      await frame.getByRole('button', { name: 'Stripe' }).click()
+      await frame.getByText('Stripe is connected').waitFor()
+      await frame.getByLabel('Close').click()
+
+      await page.locator('#sources li.on', { hasText: 'Stripe' }).waitFor()
+      await page.locator('dialog').waitFor({ state: 'detached' })
+      expect(complaints).toEqual([])
+    },
+    OWN_TIME,
+  )
+
+  browserTest(
+    'two tabs, one renewal',
+    async (test) => {
+      const { context, page, asked } = await openDemo(test)
+      const other = await context.newPage()
+      const alsoAsked = tokenRequests(other)
+      await other.goto(demo().pageUrl)
+      const options = `{ type: 'widget', shareTabs: true }`
+      await startClient(page, demo().brokerUrl, options)
+      await pageSays(page, 'heard.length >= 1')
+      await startClient(other, demo().brokerUrl, options)
+
+      await pageSays(other, 'heard.length >= 4', 30_000)
+
+      const ofBoth = [...asked, ...alsoAsked].filter(({ url }) => url.includes('type=widget'))
+      const tokens = Heard.parse(await page.evaluate('heard')).map(({ token }) => token)
+      const others = Heard.parse(await other.evaluate('heard')).map(({ token }) => token)
+      // The second tab asked once as it opened; from then on, each token was asked for by one of the two.
+      expect(ofBoth.length).toBeLessThanOrEqual(Math.max(tokens.length, others.length) + 1)
+      expect(tokens).toEqual(expect.arrayContaining(others))
+    },
+    OWN_TIME,
+  )
+
+  browserTest(
+    'offline, and back: the token comes with the network',
+    async (test) => {
+      const { context, page } = await openDemo(test)
+      await startClient(page, demo().brokerUrl, '{}')
+      await pageSays(page, 'heard.length >= 1')
+      await context.setOffline(true)
+      await pageSays(page, 'client.current() === undefined && errors.length > 2', 20_000)
+
+      const back = Date.now()
+      await context.setOffline(false)
+      await pageSays(page, 'client.current() !== undefined')
+
+      expect(Date.now() - back).toBeLessThan(2000)
+      expect(await page.evaluate('[...new Set(errors)]')).toEqual(['credential'])
+    },
+    OWN_TIME,
+  )
+
+  browserTest(
+    'a page that comes back from the back/forward cache has a living token',
+    async (test) => {
+      const { page } = await openDemo(test)
+      await startClient(page, demo().brokerUrl, '{ shareTabs: true }')
+      await pageSays(page, 'heard.length >= 1')
+      await page.evaluate(
+        `addEventListener('pageshow', ({ persisted }) => { window.fromCache = persisted })`,
+      )
+
+      await page.goto(`${demo().brokerUrl}/openapi.json`)
+      await page.waitForTimeout(LIFE_MS + 500)
+      await page.goBack({ waitUntil: 'commit' })
+
+      expect(await page.evaluate('window.fromCache')).toBe(true)
+      await pageSays(page, 'client.current() !== undefined', 3000)
+      expect(await page.evaluate('heard.length')).toBeGreaterThan(1)
+    },
+    OWN_TIME,
+  )
+})

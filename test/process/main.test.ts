@@ -95,9 +95,6 @@ describe('the start', () => {
 describe('two replicas on one Redis', () => {
   test('share the token and the count', async () => {
     const upstream = await startUpstream()
-    const { redisUrl } = await import('vitest').then(({ inject }) => ({
-      redisUrl: inject('redisUrl'),
-    }))
     const env = environment(upstream, {
       REDIS_URL: inject('redisUrl'),
       REDIS_KEY_PREFIX: `test-${crypto.randomUUID().slice(0, 8)}:`,

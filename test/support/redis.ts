@@ -24,7 +24,7 @@ export async function setup(project: TestProject): Promise<() => Promise<unknown
 }
 
 function given(): Shared | null {
-  const url = process.env['TEST_REDIS_URL']
+  const url = process.env.TEST_REDIS_URL
   return url ? { url, stop: async () => {} } : null
 }
 

@@ -42,6 +42,8 @@ export type Decision =
       readonly settings: RequestSettings
       /** `undefined`: the limit for everyone. */
       readonly limit: OwnLimit | undefined
+      /** The policy wants its tags on the token, so a dialect that cannot put them there must refuse. */
+      readonly tagsAreRequired: boolean
       /** Audit mode: what the policy would have refused. */
       readonly waived: readonly RefusalReason[]
     }
@@ -79,6 +81,7 @@ export function decide(
     settings:
       origins === settings.widgetOrigins ? settings : { ...settings, widgetOrigins: origins },
     limit: rule?.limit,
+    tagsAreRequired: policy.mode === 'enforce' && bindsTags(caller, policy, rule),
     waived: reasons.length === 0 ? NONE : reasons,
   }
 }
@@ -94,6 +97,16 @@ const refusal = (reason: RefusalReason): Refusal => ({
 
 const reasonFirst = (reasons: readonly RefusalReason[], mode: Policy['mode']): RefusalReason =>
   (mode === 'enforce' ? reasons[0] : undefined) ?? 'origin_not_allowed'
+
+function bindsTags(caller: Caller, policy: Policy, rule: CustomerRule | undefined): boolean {
+  const ofService = caller.kind === 'service' ? policy.services?.get(caller.name) : undefined
+  return [
+    rule?.sourceTags,
+    rule?.connectionTags,
+    ofService?.sourceTags,
+    ofService?.connectionTags,
+  ].some((tags) => tags !== undefined && tags !== null)
+}
 
 /** The rule that no policy can lift: users act for their own customers, and leave to services what is theirs. */
 function refusedByKind(caller: Caller, action: Action): RefusalReason | undefined {

@@ -3,6 +3,7 @@ import { type Config, loadConfig } from '../config.ts'
 import { createClient, type RedisSettings } from '../redis/client.ts'
 import { tokenRequest } from '../tokens/request.ts'
 import type { TokenRequest } from '../tokens/token.ts'
+import { orAborted } from '../upstream/deadline.ts'
 import { examineUpstream } from '../upstream/doctor.ts'
 import { fine, problem, skipped, type Verdict } from '../upstream/doctor-kit.ts'
 
@@ -82,6 +83,8 @@ function requestsFor(config: Config, customerId: string): TokenRequest[] | null 
   return [scoped, tokenRequest(config.requests, { customerId, type: 'widget', allowedOrigin })]
 }
 
+const REDIS_PATIENCE_MS = 5_000
+
 async function redisVerdict(settings: RedisSettings | null): Promise<Verdict> {
   if (settings === null) {
     return skipped('redis', 'none is set: one replica, which forgets its tokens when it stops')
@@ -92,8 +95,10 @@ async function redisVerdict(settings: RedisSettings | null): Promise<Verdict> {
     reason = 'code' in error ? String(error.code) : error.message
   })
   try {
-    await redis.connect()
-    await redis.ping()
+    // Sentinels and clusters are looked for without end.
+    const signal = AbortSignal.timeout(REDIS_PATIENCE_MS)
+    await orAborted(redis.connect(), signal)
+    await orAborted(redis.ping(), signal)
     return fine('redis', 'answers')
   } catch (error) {
     // A refusal says more than the closed connection that follows it.

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
 import { z } from 'zod'
 import { BrokerError } from '../errors.ts'
@@ -25,6 +26,9 @@ export type EvictionDeps = {
 }
 
 const EVERYBODY = '*'
+/** Nobody can go on without an eviction as without a cache, so a moment's trouble is waited out. */
+const ATTEMPTS = 3
+const PAUSE_MS = 200
 const CUSTOMER_PLACE = `${FORMAT} evicted`
 /** A Redis that knew nothing was given this; not the mark of an eviction. */
 const isBeginning = (epoch: string) => epoch.startsWith('i.')
@@ -64,19 +68,28 @@ export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions 
   const scan = (node: Redis, cursor: string) =>
     node.scan(cursor, 'MATCH', `${link.key(`${FORMAT}:`)}{*`, 'COUNT', 200)
 
+  async function announce(customerId: string | null): Promise<void> {
+    const { names, sealer } = vault()
+    if (customerId === null) await wipeAll()
+    else await wipe(link.key(`${FORMAT}:{${names.customer(customerId)}}`))
+    const whom = customerId === null ? EVERYBODY : sealer.seal(CUSTOMER_PLACE, customerId)
+    await link.run((redis) => announceScript(redis, epochKey, randomWord(), channel, whom))
+  }
+
   return {
     async evict(customerId) {
-      const { names, sealer } = vault()
-      try {
-        if (customerId === null) await wipeAll()
-        else await wipe(link.key(`${FORMAT}:{${names.customer(customerId)}}`))
-        const whom = customerId === null ? EVERYBODY : sealer.seal(CUSTOMER_PLACE, customerId)
-        await link.run((redis) => announceScript(redis, epochKey, randomWord(), channel, whom))
-      } catch (cause) {
-        throw new BrokerError('cache_unavailable', 'not every replica could be told', {
-          cause,
-          retryAfterMs: 1_000,
-        })
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await announce(customerId)
+          return
+        } catch (cause) {
+          if (attempt < ATTEMPTS) await setTimeout(PAUSE_MS)
+          else
+            throw new BrokerError('cache_unavailable', 'not every replica could be told', {
+              cause,
+              retryAfterMs: 1_000,
+            })
+        }
       }
     },
 

@@ -1,44 +1,10 @@
+import { type Attempt, type Refused, type Result, tryExchange } from './doctor-attempt.ts'
+import { otherForm, otherOrganization, otherPlace, otherScopes } from './doctor-causes.ts'
 import { fine, type Kit, problem, type Verdict } from './doctor-kit.ts'
 import { networkProblem } from './doctor-network.ts'
-import { outcomeOf } from './exchange-failure.ts'
-import { type ExchangedToken, exchangedToken } from './exchange-replies.ts'
-import { exchangeRequest } from './exchange-requests.ts'
-import { CallFailure } from './http-calls.ts'
+import type { ExchangedToken } from './exchange-replies.ts'
 import { SETTINGS_OF } from './org-token-hints.ts'
-import { replyText } from './reply-text.ts'
 import type { ClientCredential, ExchangeSettings } from './settings.ts'
-
-type Attempt = {
-  readonly settings: ExchangeSettings
-  readonly url: string
-  readonly credential: ClientCredential
-  readonly organizationId: string | null
-}
-
-type Result =
-  | { readonly token: ExchangedToken }
-  | {
-      readonly status: number
-      readonly words: string
-      readonly outcome: ReturnType<typeof outcomeOf>
-    }
-  | { readonly failure: CallFailure }
-
-export async function tryExchange(kit: Kit, attempt: Attempt): Promise<Result> {
-  const { settings, ...exchange } = attempt
-  const reply = await kit.call(await exchangeRequest(settings, exchange))
-  if (reply instanceof CallFailure) return { failure: reply }
-  const { status } = reply
-  const ok = status >= 200 && status < 300
-  const token = ok ? exchangedToken(reply) : null
-  if (token !== null) return { token }
-  const { clientId, clientSecret } = attempt.credential
-  const words = replyText(reply.text, [clientSecret, clientId])
-  return { status, words, outcome: ok ? 'invalid' : outcomeOf(status) }
-}
-
-const works = async (kit: Kit, attempt: Attempt): Promise<boolean> =>
-  'token' in (await tryExchange(kit, attempt))
 
 /** One credential: what it brings, or why it brings nothing. */
 export async function examineExchange(
@@ -76,7 +42,7 @@ function lifeOf({ expiresAt, receivedAt }: ExchangedToken): string {
 async function refusal(
   kit: Kit,
   attempt: Attempt,
-  { status, words, outcome }: Extract<Result, { outcome: unknown }>,
+  { status, words, outcome }: Refused,
   check: string,
 ): Promise<Verdict> {
   const names = SETTINGS_OF[attempt.settings.source]
@@ -102,72 +68,4 @@ async function refusal(
           names.credential,
         ))
   )
-}
-
-async function otherOrganization(kit: Kit, attempt: Attempt, check: string) {
-  if (attempt.settings.source !== 'airbyte-agents' || attempt.organizationId === null) return null
-  if (!(await works(kit, { ...attempt, organizationId: null }))) return null
-  const says = 'the credentials are good, but not for this organisation'
-  return problem(check, says, 'AIRBYTE_ORGANIZATION_ID')
-}
-
-async function otherScopes(kit: Kit, attempt: Attempt, check: string) {
-  const { settings } = attempt
-  if (!('scopes' in settings) || settings.scopes.length === 0) return null
-  if (!(await works(kit, { ...attempt, settings: { ...settings, scopes: [] } }))) return null
-  const setting = settings.source === 'oauth2' ? 'OAUTH2_SCOPES' : 'BEYOND_IDENTITY_SCOPES'
-  return problem(check, 'the credentials are good, but not for these scopes', setting)
-}
-
-/** The same credentials at the same address, in the other ways to send them. */
-async function otherForm(kit: Kit, attempt: Attempt, check: string) {
-  const { tokenUrls, credentials, source } = attempt.settings
-  const common = { tokenUrls, credentials }
-  const form = { ...common, source: 'oauth2', scopes: [] } as const
-  const forms: readonly (readonly [ExchangeSettings, string, string])[] = [
-    [{ ...common, source: 'airbyte-cloud' }, 'JSON', 'ORG_TOKEN_SOURCE=airbyte-cloud'],
-    [
-      { ...common, source: 'airbyte-agents' },
-      'JSON without a grant type',
-      'ORG_TOKEN_SOURCE=airbyte-agents',
-    ],
-    [{ ...form, clientAuth: 'basic' }, 'a form with HTTP Basic', 'OAUTH2_CLIENT_AUTH=basic'],
-    [{ ...form, clientAuth: 'post' }, 'a form', 'OAUTH2_CLIENT_AUTH=post'],
-  ]
-  for (const [settings, kind, setting] of forms) {
-    if (!(await works(kit, { ...attempt, settings }))) continue
-    const isOAuth = settings.source === 'oauth2'
-    const change = isOAuth && source !== 'oauth2' ? 'ORG_TOKEN_SOURCE=oauth2' : setting
-    return problem(check, `the exchange wants the credentials as ${kind}`, change)
-  }
-  return null
-}
-
-const KNOWN_PATHS = [
-  '/api/public/v1/applications/token',
-  '/api/v1/applications/token',
-  '/v1/applications/token',
-  '/api/v1/account/applications/token',
-] as const
-
-/** Other paths of the same host; the credentials go to no other one. */
-async function otherPlace(kit: Kit, attempt: Attempt, check: string) {
-  const configured = new URL(attempt.url)
-  const tidy = configured.pathname.replace(/\/{2,}/g, '/').replace(/\/$/, '')
-  const single = tidy.replace(/((?:\/[^/]+)+?)\1/, '$1')
-  const paths = new Set([single, tidy, ...KNOWN_PATHS])
-  paths.delete(configured.pathname)
-
-  for (const path of paths) {
-    const url = new URL(path, configured.origin).href
-    if (!(await works(kit, { ...attempt, url }))) continue
-    const doubled = path === single && single !== tidy
-    const { place } = SETTINGS_OF[attempt.settings.source]
-    return problem(
-      check,
-      `there is no token exchange at ${configured.pathname}${doubled ? ', where a part of the path is doubled' : ''}, but there is one at ${path}`,
-      place,
-    )
-  }
-  return null
 }

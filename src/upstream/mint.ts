@@ -4,7 +4,7 @@ import type { Token, TokenRequest, TokenType } from '../tokens/token.ts'
 import type { ClockWatch } from './clock-skew.ts'
 import { createDeadline, type Deadline } from './deadline.ts'
 import type { DialectChoice, Tried } from './dialect-choice.ts'
-import type { Dialect, DialectName } from './dialects.ts'
+import { DIALECT_NAMES, type Dialect } from './dialects.ts'
 import { readMint } from './mint-replies.ts'
 import { mintBody } from './mint-requests.ts'
 import { isAnotherDialect, mintHint } from './refusals.ts'
@@ -25,13 +25,7 @@ export const MINT_OUTCOMES = [
 ] as const
 export type MintOutcome = (typeof MINT_OUTCOMES)[number]
 
-export const MINT_DIALECTS = [
-  'embedded',
-  'embedded-workspace',
-  'applications',
-  'custom',
-  'unknown',
-] as const
+export const MINT_DIALECTS = [...DIALECT_NAMES, 'unknown'] as const
 export type MintDialect = (typeof MINT_DIALECTS)[number]
 
 export type MintEvent = {
@@ -147,4 +141,4 @@ export function createMint(settings: UpstreamSettings, deps: MintDeps) {
   }
 }
 
-const nameOf = (dialect: Dialect | null): DialectName | 'unknown' => dialect?.name ?? 'unknown'
+const nameOf = (dialect: Dialect | null): MintDialect => dialect?.name ?? 'unknown'

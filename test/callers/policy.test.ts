@@ -212,6 +212,7 @@ customers:
         connectionTags: null,
       },
       limit: { max: 1000, windowMs: 60_000 },
+      tagsAreRequired: true,
       waived: [],
     })
     expect(termsFor('acme', { type: 'scoped' })).toBe('kind_not_of_customer')
@@ -248,6 +249,33 @@ customers:
     expect(answer(anyone, issue({ customerId: 'unknown' }), rules)).toBe('customer_unknown')
   })
 })
+
+test.each<[string, Caller, string, boolean]>([
+  ['no policy', service, 'mode: enforce', false],
+  ['tags of the customer', user, 'customers: { acme: { connection_template_tags: [gold] } }', true],
+  ['no tags for the customer', user, 'customers: { acme: { source_template_tags: [] } }', false],
+  [
+    'tags of the service',
+    service,
+    'services: { billing: { customers: any, source_template_tags: [standard] } }',
+    true,
+  ],
+  [
+    'tags of another caller',
+    user,
+    'services: { billing: { customers: any, source_template_tags: [standard] } }',
+    false,
+  ],
+  ['audit mode', user, 'mode: audit\ncustomers: { acme: { source_template_tags: [gold] } }', false],
+])(
+  'a token must carry its tags where the policy sets them: %s',
+  (_what, caller, text, required) => {
+    expect(decide(caller, issue(), policy(text), configured)).toMatchObject({
+      allowed: true,
+      tagsAreRequired: required,
+    })
+  },
+)
 
 describe('audit mode', () => {
   const rules = policy(`

@@ -1,15 +1,10 @@
-import { existsSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
-
-const redisSetup = './test/support/redis.ts'
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: [
-      './test/support/evidence-setup.ts',
-      ...(existsSync(redisSetup) ? [redisSetup] : []),
-    ],
+    // The last one ends first: it looks into the Redis that the first one stops.
+    globalSetup: ['./test/support/redis.ts', './test/support/evidence-setup.ts'],
     pool: 'forks',
     testTimeout: 15_000,
     hookTimeout: 60_000,

@@ -31,6 +31,8 @@ export type PermitDeps = {
 export type Permission = {
   readonly settings: RequestSettings
   readonly limit: OwnLimit | undefined
+  /** As if the caller had named the tags itself: a dialect that cannot apply them must refuse. */
+  readonly tagsAreRequired: boolean
 }
 
 export type PermitPart = {

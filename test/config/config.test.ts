@@ -330,6 +330,12 @@ describe("the org token's source is inferred", () => {
   })
 })
 
+test('the README names every setting', () => {
+  const text = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+
+  expect(SETTING_NAMES.filter((name) => !text.includes(`\`${name}\``))).toEqual([])
+})
+
 test('.env.example names every setting and no other', () => {
   const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
 

@@ -7,6 +7,9 @@ import { closeServer } from './http-server.ts'
 import { freePort, LOOPBACK, listenNear } from './ports.ts'
 import { AUDIENCE, createSaas } from './saas.ts'
 
+/** Where the pages of `examples/` are that talk to the broker themselves. */
+const EXAMPLE_ORIGINS = ['http://localhost:4001', 'http://localhost:5173']
+
 export type DemoSettings = {
   /** The wanted ports; 0 is any. */
   readonly ports: { readonly page: number; readonly airbyte: number; readonly broker: number }
@@ -72,7 +75,7 @@ export async function startDemo({ ports, tokenLifeMs, broker: extra, onTaken }: 
         API_KEYS: `demo:${serviceKey}`,
         JWT_SECRET: jwtSecret,
         JWT_AUDIENCE: AUDIENCE,
-        CORS_ALLOWED_ORIGINS: places.origin,
+        CORS_ALLOWED_ORIGINS: [places.origin, ...EXAMPLE_ORIGINS].join(','),
         RATE_LIMIT_MAX: '30',
         RATE_LIMIT_WINDOW: '30s',
         SHUTDOWN_DELAY: '1ms',
@@ -89,6 +92,8 @@ export async function startDemo({ ports, tokenLifeMs, broker: extra, onTaken }: 
       brokerUrl: broker.url,
       airbyteUrl: places.airbyteUrl,
       serviceKey,
+      jwtSecret,
+      jwtAudience: AUDIENCE,
       sandbox,
       /** Resolves if the broker ends by itself. */
       brokerEnded: broker.ended,

@@ -54,6 +54,11 @@ function greet(demo: Awaited<typeof starting>): void {
 
     curl -s -H 'Authorization: Bearer ${demo.serviceKey}' ${demo.brokerUrl}/customers/acme-rockets/token
 
+  For the examples, in the terminal where you start one:
+
+    export BROKER_URL=${demo.brokerUrl} BROKER_KEY=${demo.serviceKey}
+    export JWT_SECRET=${demo.jwtSecret} JWT_AUDIENCE=${demo.jwtAudience}
+
   Tokens live for a minute here, so that you see them renewed. Every secret is new with each start.
   Ctrl-C stops everything.
 `)

@@ -104,14 +104,15 @@ async function redisVerdict(settings: RedisSettings | null): Promise<Verdict> {
     // A refusal says more than the closed connection that follows it.
     const words =
       error instanceof Error && /^[A-Z]{4,}/.test(error.message) ? error.message : reason
-    return problem(
-      'redis',
-      `cannot be used: ${words}`,
-      'REDIS_URL, REDIS_USERNAME, REDIS_PASSWORD or REDIS_TLS',
-    )
+    return problem('redis', `cannot be used: ${words}`, whereabouts(settings))
   } finally {
     redis.disconnect()
   }
+}
+
+function whereabouts({ clusterNodes, sentinels }: RedisSettings): string {
+  const address = clusterNodes ? 'REDIS_CLUSTER_NODES' : sentinels ? 'REDIS_SENTINELS' : 'REDIS_URL'
+  return `${address}, REDIS_USERNAME, REDIS_PASSWORD or REDIS_TLS`
 }
 
 const MARKS = { ok: 'ok      ', problem: 'PROBLEM ', skipped: '-       ' } as const

@@ -8,11 +8,13 @@ const NOTICEABLE_MS = 30_000
  */
 export function createClockWatch(deps: { readonly log: Log }) {
   const reported = new Map<string, number>()
+  let observed = false
 
   return {
     observe(host: string, dateHeader: string | undefined, receivedAt: number): void {
       const theirs = dateHeader === undefined ? Number.NaN : Date.parse(dateHeader)
       if (Number.isNaN(theirs)) return
+      observed = true
 
       const skewMs = theirs - receivedAt
       const noticeable = Math.abs(skewMs) >= NOTICEABLE_MS ? skewMs : 0
@@ -25,6 +27,8 @@ export function createClockWatch(deps: { readonly log: Log }) {
       else
         deps.log.warn(fields, 'this clock and the upstream’s differ: tokens may end early or late')
     },
+    /** Whether any reply has told the time. */
+    hasObserved: (): boolean => observed,
     /** The largest difference last seen, to be named beside a lifetime that makes no sense. */
     noticedSeconds: (): number =>
       Math.round(

@@ -56,7 +56,8 @@ export function createKit(settings: UpstreamSettings, now: () => number) {
         deadline.clear()
       }
     },
-    clockSkewSeconds: clocks.noticedSeconds,
+    /** `null`: nobody has told the time. */
+    clockSkewSeconds: (): number | null => (clocks.hasObserved() ? clocks.noticedSeconds() : null),
     close: http.close,
   }
 }

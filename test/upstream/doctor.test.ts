@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsTerminator } from 'node:tls'
 import { promisify } from 'node:util'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { runDoctor } from '../../src/commands/doctor-run.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { SandboxChange } from '../../src/sandbox/settings.ts'
@@ -53,13 +53,14 @@ const said = ({ says, settings }: Verdict) => `${says} -> ${settings}`
 
 test('a configuration that works', async () => {
   const sandbox = await sandboxWith()
+  const env = { ...goodEnv(sandbox), REDIS_URL: inject('redisUrl') }
 
-  const { ok, verdicts } = await diagnosis(goodEnv(sandbox))
+  const { ok, verdicts } = await diagnosis(env)
 
   expect(ok).toBe(true)
   expect(verdicts.map(({ check, verdict }) => `${check}: ${verdict}`)).toEqual([
     'settings: ok',
-    'redis: skipped',
+    'redis: ok',
     'network: ok',
     'exchange: ok',
     'clock: ok',
@@ -263,6 +264,16 @@ const MISCONFIGURATIONS: Record<string, Misconfiguration> = {
     env: () => ({ REDIS_URL: 'redis://127.0.0.1:1' }),
     cause: /cannot be used: ECONNREFUSED/,
     setting: /REDIS_URL/,
+  },
+  'no cluster at its addresses': {
+    env: () => ({ REDIS_CLUSTER_NODES: '127.0.0.1:1' }),
+    cause: /cannot be used/,
+    setting: /^REDIS_CLUSTER_NODES/,
+  },
+  'a Redis that does not take the password': {
+    env: () => ({ REDIS_URL: inject('redisUrl'), REDIS_USERNAME: 'no', REDIS_PASSWORD: 'wrong-1' }),
+    cause: /cannot be used: WRONGPASS/,
+    setting: /REDIS_PASSWORD/,
   },
   'a setting that there is not': {
     env: () => ({ AIRBYTE_DIALET: 'embedded' }),

@@ -34,6 +34,7 @@ export function createExchange(
   closed: AbortSignal,
 ) {
   const { log, now } = deps
+  /** Which of the places is asked first: the one that there was an exchange at the last time. */
   let place = 0
   let usedPrevious = false
 
@@ -88,15 +89,15 @@ export function createExchange(
   async function persistently(
     credential: ClientCredential,
   ): Promise<ExchangedToken | ExchangeFailure> {
-    for (let tries = 1; ; ) {
+    for (let tries = 1, misses = 0; ; ) {
       const result = await once(credential)
       if (!(result instanceof ExchangeFailure)) {
         deps.onExchange(credential === settings.credentials[0] ? 'ok' : 'ok_previous')
         return result
       }
       deps.onExchange(result.outcome)
-      if (result.outcome === 'misplaced' && place + 1 < settings.tokenUrls.length) {
-        place++
+      if (result.outcome === 'misplaced' && ++misses < settings.tokenUrls.length) {
+        place = (place + 1) % settings.tokenUrls.length
         continue
       }
       const wait = waitBeforeRetry(result, tries++)
@@ -111,14 +112,11 @@ export function createExchange(
       let firstFailure: ExchangeFailure | undefined
       for (const credential of settings.credentials) {
         if (credential === undefined) continue
-        const startedAt = place
         const result = await persistently(credential)
         if (!(result instanceof ExchangeFailure)) {
           logCredential(firstFailure !== undefined)
           return { ...result, credential }
         }
-        // Nothing at the last place either: the first one is asked again the next time.
-        if (result.outcome === 'misplaced') place = startedAt
         firstFailure ??= result
         if (result.outcome !== 'rejected' && result.status !== 500) break
       }

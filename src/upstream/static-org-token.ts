@@ -6,6 +6,12 @@ import type { OrgToken } from './org-token.ts'
 /** So close to its end, a token that nobody renews is an operator's business. */
 const NEAR_END_MS = 60_000
 
+/**
+ * A refusal counts this long. A replica that is not ready gets no traffic, so nothing would ever show it
+ * that the refusal was a passing one: all of them would stay away until somebody restarts them.
+ */
+const REFUSAL_COUNTS_MS = 60_000
+
 export type StaticTokenDeps = {
   readonly log: Log
   readonly now: () => number
@@ -17,10 +23,12 @@ export function createStaticOrgToken(initial: string, deps: StaticTokenDeps): Or
   const { log, now } = deps
   let token = initial
   let expiresAt = jwtClaims(token)?.expiresAt ?? null
-  let refused = false
+  let refusedAt: number | null = null
+
+  const isRefused = () => refusedAt !== null && now() - refusedAt < REFUSAL_COUNTS_MS
 
   function trouble(): string | null {
-    if (refused) return 'AIRBYTE_ACCESS_TOKEN was refused by the API'
+    if (isRefused()) return 'AIRBYTE_ACCESS_TOKEN was refused by the API'
     if (expiresAt === null || expiresAt - now() > NEAR_END_MS) return null
     return expiresAt > now()
       ? 'AIRBYTE_ACCESS_TOKEN ends within a minute, and nothing here can renew it'
@@ -43,12 +51,12 @@ export function createStaticOrgToken(initial: string, deps: StaticTokenDeps): Or
     },
     async refused(which) {
       if (which !== token) return token
-      if (!refused) log.error({}, 'AIRBYTE_ACCESS_TOKEN was refused by the API')
-      refused = true
+      if (!isRefused()) log.error({}, 'AIRBYTE_ACCESS_TOKEN was refused by the API')
+      refusedAt = now()
       throw rejected('the static org token was refused')
     },
     accepted(which) {
-      if (which === token) refused = false
+      if (which === token) refusedAt = null
     },
     status() {
       const detail = trouble()
@@ -59,7 +67,7 @@ export function createStaticOrgToken(initial: string, deps: StaticTokenDeps): Or
       if (settings.accessToken === token) return true
       token = settings.accessToken
       expiresAt = jwtClaims(token)?.expiresAt ?? null
-      refused = false
+      refusedAt = null
       announce()
       return true
     },

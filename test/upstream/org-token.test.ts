@@ -78,7 +78,7 @@ describe('the first org token', () => {
     expect(sandbox.counts.mints.total).toBe(0)
   })
 
-  test('is asked for at the older place of a self-managed server, once and for all', async () => {
+  test('is asked for at the older place of a self-managed server, until that moves', async () => {
     const clock = testClock()
     const { upstream, sandbox } = await startedUpstream({
       sandbox: { exchanges: ['self-managed-old'], now: clock.now },
@@ -102,6 +102,11 @@ describe('the first org token', () => {
     const paths = sandbox.asked.filter(({ kind }) => kind === 'exchange').map(({ path }) => path)
     expect(paths.at(0)).toBe('/api/public/v1/applications/token')
     expect(paths.slice(1)).toEqual(Array(2).fill('/api/v1/applications/token'))
+
+    sandbox.configure({ exchanges: ['self-managed'] })
+    clock.pass(DAY)
+    await upstream.mint(tokenRequest(), 'caller')
+    expect(sandbox.asked.at(-2)?.path).toBe('/api/public/v1/applications/token')
   })
 })
 
@@ -402,5 +407,22 @@ describe('a static org token', () => {
     expect(sandbox.counts.mints.total).toBe(1)
     await upstream.mint(tokenRequest(), 'caller')
     expect(upstream.orgTokenStatus().state).toBe('ok')
+  })
+
+  test('a refusal counts for a minute: a replica without traffic would never learn that it has passed', async () => {
+    let now = Date.now()
+    const { upstream, sandbox } = await startedUpstream({
+      settings: (s) => ({ orgToken: { source: 'static', accessToken: s.orgToken } }),
+      now: () => now,
+    })
+    sandbox.fail({ on: 'mint', what: 'status', status: 401 })
+    await expect(upstream.mint(tokenRequest(), 'caller')).rejects.toThrow()
+
+    const states = [59_999, 1].map((ms) => {
+      now += ms
+      return upstream.orgTokenStatus().state
+    })
+
+    expect(states).toEqual(['failing', 'ok'])
   })
 })

@@ -37,14 +37,27 @@ export function openAuditFile(destination: string, log: Log, now: () => number):
     log.error({ err: cause, lost }, 'the audit log cannot be written')
   }
   stream.on('error', tell)
-  stream.on('drop', () => {
-    lost++
+  stream.on('drop', (lines: string) => {
+    lost += lines.split('\n').length - 1
     tell(undefined)
   })
 
+  // The stream weighs all that waits with every write, so the lines of one turn of the event loop go together.
+  let lines: string[] = []
+  function pass(): void {
+    if (lines.length === 0) return
+    const text = lines.join('')
+    lines = []
+    stream.write(text)
+  }
+
   return {
-    write: (line) => void stream.write(line),
+    write(line) {
+      lines.push(line)
+      if (lines.length === 1) setImmediate(pass)
+    },
     reopen() {
+      pass()
       if (isFile) stream.reopen()
     },
     async close() {
@@ -53,6 +66,7 @@ export function openAuditFile(destination: string, log: Log, now: () => number):
       stream.once('error', () => resolve())
       // A pipe that nobody reads must not hold up the end.
       const timer = setTimeout(resolve, CLOSE_WITHIN_MS)
+      pass()
       stream.end()
       await promise
       clearTimeout(timer)

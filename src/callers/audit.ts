@@ -57,11 +57,14 @@ export function createAuditLog(
   const fingerprintOf = createFingerprint(settings.fingerprintKey)
 
   // By the object, not by the value: it is forgotten together with the token, and costs no hash to find.
-  const known = new WeakMap<Token, string>()
-  function fingerprint(token: Token): string {
+  const known = new WeakMap<Token, { expires_at: string; token_fingerprint: string }>()
+  function namesOf(token: Token) {
     const kept = known.get(token)
     if (kept !== undefined) return kept
-    const made = fingerprintOf(token.value)
+    const made = {
+      expires_at: new Date(token.expiresAt).toISOString(),
+      token_fingerprint: fingerprintOf(token.value),
+    }
     known.set(token, made)
     return made
   }
@@ -72,8 +75,7 @@ export function createAuditLog(
         return {
           outcome: 'allowed',
           source: decided.source === 'hit' ? 'cache' : 'mint',
-          expires_at: new Date(decided.token.expiresAt).toISOString(),
-          token_fingerprint: fingerprint(decided.token),
+          ...namesOf(decided.token),
         }
       case 'token.refused':
         return { outcome: 'refused', reason: decided.reason }

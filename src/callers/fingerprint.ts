@@ -1,8 +1,8 @@
 import { createHmac, createSecretKey } from 'node:crypto'
 import { z } from 'zod'
 
-/** 128 bits: no two tokens share one by chance, and a line of the audit stays short. */
-const CHARACTERS = 22
+/** 128 bits: no two tokens share one by chance, and a line of the audit stays short. In hex, which no shell minds. */
+const DIGITS = 32
 
 const WidgetBlob = z.looseObject({ token: z.string().min(1) })
 
@@ -14,7 +14,7 @@ const WidgetBlob = z.looseObject({ token: z.string().min(1) })
 export function createFingerprint(key: Uint8Array): (token: string) => string {
   const secret = createSecretKey(key)
   return (token) =>
-    createHmac('sha256', secret).update(innermost(token)).digest('base64url').slice(0, CHARACTERS)
+    createHmac('sha256', secret).update(innermost(token)).digest('hex').slice(0, DIGITS)
 }
 
 function innermost(token: string): string {

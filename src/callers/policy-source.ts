@@ -78,8 +78,11 @@ export function createPolicySource(
   }
 
   function settle(): void {
-    clearTimeout(settling)
-    settling = setTimeout(() => void check(), SETTLE_MS)
+    if (settling !== undefined) return
+    settling = setTimeout(() => {
+      settling = undefined
+      void check()
+    }, SETTLE_MS)
     settling.unref()
   }
 

@@ -1,5 +1,6 @@
 import type { Asked, RequestSettings } from '../tokens/request.ts'
 import type { Caller } from './caller.ts'
+import { originsFor } from './policy-origins.ts'
 import {
   type CustomerRule,
   type CustomerSet,
@@ -71,7 +72,8 @@ export function decide(
     if (policy.knownCustomers === 'listed' && rule === undefined) reasons.push('customer_unknown')
   }
 
-  const { origins, ofOrigin } = originsFor(action, settings, configured, policy.mode)
+  const asked = action.route === 'issue' ? action.asked : null
+  const { origins, ofOrigin } = originsFor(asked, settings, configured, policy.mode)
   if (ofOrigin === 'refused') return refusal(reasonFirst(reasons, policy.mode))
   if (ofOrigin === 'waived') reasons.push('origin_not_allowed')
   const [first] = reasons
@@ -153,30 +155,3 @@ const within = (set: CustomerSet, customerId: string) =>
 
 const carries = (allowed: ReadonlySet<string> | null, tags: readonly string[] = []) =>
   allowed === null || (tags.length > 0 && tags.every((tag) => allowed.has(tag)))
-
-type Origins = {
-  readonly origins: readonly string[]
-  readonly ofOrigin: 'allowed' | 'refused' | 'waived'
-}
-
-/** A named origin must be one of the customer's. In audit mode one that is configured for all will do. */
-function originsFor(
-  action: Action,
-  settings: RequestSettings,
-  configured: RequestSettings,
-  mode: Policy['mode'],
-): Origins {
-  const origins = settings.widgetOrigins
-  if (action.route !== 'issue') return { origins, ofOrigin: 'allowed' }
-  const { allowedOrigin: named, pageOrigin } = action.asked
-  const wanted = named ?? pageOrigin
-  if (wanted === undefined || origins.includes(wanted)) return { origins, ofOrigin: 'allowed' }
-  const spared = mode === 'audit' && configured.widgetOrigins.includes(wanted)
-  if (spared)
-    return {
-      origins: configured.widgetOrigins,
-      ofOrigin: named === undefined ? 'allowed' : 'waived',
-    }
-  // A page's own origin that is not listed is no request for it: the configuration then decides.
-  return { origins, ofOrigin: named === undefined ? 'allowed' : 'refused' }
-}

@@ -11,6 +11,8 @@ import type { Action } from '../../src/callers/policy.ts'
 import { PolicyFileError } from '../../src/callers/policy-file.ts'
 import { BrokerError } from '../../src/errors.ts'
 
+const patience = { timeout: 10_000 }
+
 const service: Caller = { kind: 'service', name: 'billing' }
 const issue = (customerId = 'acme'): Action => ({
   route: 'issue',
@@ -101,15 +103,15 @@ test('a changed file is in force without a restart; a broken one is logged, and 
   expect(await outcome(service, issue())).toBe('allowed')
 
   write(refuseAll)
-  await expect.poll(() => outcome(service, issue())).toBe('forbidden service_not_listed')
+  await expect.poll(() => outcome(service, issue()), patience).toBe('forbidden service_not_listed')
 
   write('services: [\n')
-  await expect.poll(() => logged.join()).toContain('the last good one stays in force')
+  await expect.poll(() => logged.join(), patience).toContain('the last good one stays in force')
   expect(await outcome(service, issue())).toBe('forbidden service_not_listed')
 
   rmSync(path)
   write('services:\n  billing: { customers: any }\n')
-  await expect.poll(() => outcome(service, issue())).toBe('allowed')
+  await expect.poll(() => outcome(service, issue()), patience).toBe('allowed')
 })
 
 test('the operator can have the file read at once', async () => {
@@ -137,7 +139,7 @@ async function startBackend() {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  const rule = `known_customers: { url: "http://127.0.0.1:${port}/customers/{id}", ttl: 1m, timeout: 200ms }\n`
+  const rule = `known_customers: { url: "http://127.0.0.1:${port}/customers/{id}", ttl: 1m, timeout: 5s }\n`
   return { asked, backend, rule }
 }
 

@@ -17,7 +17,7 @@ function problemsOf(text: string): readonly string[] {
 test('the example is valid', () => {
   const policy = read(readFileSync('deploy/policy.example.yaml', 'utf8'))
 
-  expect(policy.services?.get('importer')?.kinds).toEqual(['scoped'])
+  expect(policy.services?.get('importer')?.kinds).toEqual(['widget'])
   expect(policy.customers.get('acme')).toMatchObject({
     allowedOrigins: ['https://connect.acme.example'],
     limit: { max: 1000, windowMs: 900_000 },

@@ -6,6 +6,8 @@ import type { Credentials } from '../../src/callers/caller.ts'
 import { credentials, startAuthenticator } from './authenticating.ts'
 import { type Answer, answers } from './identity-provider.ts'
 
+const patience = { timeout: 10_000 }
+
 const page = 'https://app.example.com'
 
 /** The SaaS backend: knows one session, of one customer. */
@@ -173,7 +175,7 @@ const away: [string, Answer][] = [
 test.each(away)(
   'a backend that %s is 503, never a pass, and not remembered',
   async (_what, answer) => {
-    const { backend, outcome } = await start({ timeoutMs: 200 })
+    const { backend, outcome } = await start({ timeoutMs: 600 })
     backend.answer(answer)
 
     expect(await outcome(visit())).toBe('caller_check_unavailable')
@@ -195,7 +197,7 @@ test('ten requests at once cost one check', async () => {
   const release = backend.hold()
 
   const callers = Promise.all(Array.from({ length: 10 }, () => outcome(visit())))
-  await expect.poll(() => backend.asked.length).toBe(1)
+  await expect.poll(() => backend.asked.length, patience).toBe(1)
   release()
 
   expect(new Set((await callers).map((caller) => typeof caller))).toEqual(new Set(['object']))

@@ -44,8 +44,9 @@ export function openAuditFile(destination: string, log: Log, now: () => number):
 
   // The stream weighs all that waits with every write, so the lines of one turn of the event loop go together.
   let lines: string[] = []
+  let closed = false
   function pass(): void {
-    if (lines.length === 0) return
+    if (closed || lines.length === 0) return
     const text = lines.join('')
     lines = []
     stream.write(text)
@@ -58,7 +59,7 @@ export function openAuditFile(destination: string, log: Log, now: () => number):
     },
     reopen() {
       pass()
-      if (isFile) stream.reopen()
+      if (isFile && !closed) stream.reopen()
     },
     async close() {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -67,6 +68,7 @@ export function openAuditFile(destination: string, log: Log, now: () => number):
       // A pipe that nobody reads must not hold up the end.
       const timer = setTimeout(resolve, CLOSE_WITHIN_MS)
       pass()
+      closed = true
       stream.end()
       await promise
       clearTimeout(timer)

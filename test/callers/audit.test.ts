@@ -174,6 +174,17 @@ test('after a rotation the lines go to a new file', async () => {
   expect(text(`${path}.1`)).toContain('before')
 })
 
+test('a request that ends after the audit does no harm', async () => {
+  const { record, reopen, close, text } = start()
+
+  await close()
+  record(entry({}))
+  reopen()
+  await new Promise(setImmediate)
+
+  expect(text()).toBe('')
+})
+
 test('the file is appended to, and not for everybody to read', async () => {
   const { record, close, path, lines } = start()
   record(entry({}))

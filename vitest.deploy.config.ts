@@ -7,7 +7,7 @@ export default defineConfig({
     pool: 'forks',
     // Each starts a fleet of its own, and measures time.
     fileParallelism: false,
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 120_000,
   },
 })

@@ -75,6 +75,7 @@ export async function startDemo({ ports, tokenLifeMs, broker: extra, onTaken }: 
         API_KEYS: `demo:${serviceKey}`,
         JWT_SECRET: jwtSecret,
         JWT_AUDIENCE: AUDIENCE,
+        WIDGET_ALLOWED_ORIGINS: places.origin,
         CORS_ALLOWED_ORIGINS: [places.origin, ...EXAMPLE_ORIGINS].join(','),
         RATE_LIMIT_MAX: '30',
         RATE_LIMIT_WINDOW: '30s',

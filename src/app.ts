@@ -1,34 +1,49 @@
+import { randomBytes } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { brokerSettings } from './broker-settings.ts'
 import { addressKey } from './callers/address.ts'
 import { createAuditLog } from './callers/audit.ts'
 import { createAuthenticator } from './callers/authenticator.ts'
+import type { Caller } from './callers/caller.ts'
+import { createFingerprint } from './callers/fingerprint.ts'
 import { createPermit, REFUSAL_OUTCOMES } from './callers/permit.ts'
 import { REFUSAL_REASONS } from './callers/policy.ts'
 import type { Config } from './config.ts'
+import { serveAdmin } from './http/admin.ts'
+import type { Bounds } from './http/bounds.ts'
 import { createLocalCounters, createSharedCounters, orLocally } from './http/counters.ts'
 import { type Audit, createCustomerChecks } from './http/customers.ts'
 import { describeRoutes, serveDocs } from './http/docs.ts'
+import { createExplain } from './http/explain.ts'
 import { serveHealth } from './http/health.ts'
 import { createLimits } from './http/limits.ts'
+import { createPressure, type Pressure, underPressure } from './http/pressure.ts'
 import { createServer, type Phase } from './http/server.ts'
 import { serveTokens } from './http/tokens.ts'
 import { serveUpkeep } from './http/upkeep.ts'
 import { createMetrics } from './metrics.ts'
 import type { RedisLink } from './redis/link.ts'
 import { createRedisLink } from './redis/redis-link.ts'
-import { type BrokerSettings, createBroker } from './tokens/broker.ts'
+import { createBroker } from './tokens/broker.ts'
+import { createHolders } from './tokens/holders.ts'
 import { createIntrospection } from './tokens/introspect.ts'
 import { CACHE_OPS, CACHE_OUTCOMES, CACHE_TIERS, REFRESH_OUTCOMES } from './tokens/observers.ts'
+import { createSealer, derivedKey } from './tokens/seal.ts'
+import { createStops } from './tokens/stops.ts'
 import { createUpstream } from './upstream/create-upstream.ts'
 import { EXCHANGE_OUTCOMES } from './upstream/exchange-failure.ts'
 import { MINT_DIALECTS, MINT_OUTCOMES } from './upstream/mint.ts'
-import { upstreamIdentity } from './upstream/settings.ts'
 import { readVersion } from './version.ts'
 
 export type AppDeps = {
   readonly log: FastifyBaseLogger
   readonly now?: () => number
+  /** For the admin interface: the settings in force, without secrets. */
+  readonly settings?: () => readonly object[]
+  /** Otherwise this process's own. */
+  readonly pressure?: Pressure
+  readonly bounds?: Partial<Bounds>
 }
 
 export type App = {
@@ -50,12 +65,9 @@ export type App = {
   close(graceMs: number): Promise<void>
 }
 
-/** The most a token and its entry are reckoned to take; the cache is bounded by entries and by bytes. */
-const BYTES_PER_ENTRY = 8 * 1024
-
 /** Puts the parts together; the only place that knows them all. Opens nothing until `listen`. */
 export async function createApp(config: Config, deps: AppDeps): Promise<App> {
-  const { log, now = Date.now } = deps
+  const { log, now = Date.now, pressure = createPressure({ log }) } = deps
   const version = readVersion()
   const metrics = createMetrics(version, {
     dialects: MINT_DIALECTS,
@@ -88,7 +100,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   })
 
   const broker = createBroker(brokerSettings(config), {
-    mint: upstream.mint,
+    mint: underPressure(upstream.mint, pressure),
     redis,
     log,
     now,
@@ -99,22 +111,32 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     },
   })
 
+  let sealer = sealerOf(config)
+  const shared = { link: redis, sealer: () => sealer, now }
+  const stops = createStops({ ...shared, log })
+  const fingerprint = createFingerprint(config.audit.fingerprintKey)
+  const holders =
+    config.adminTokenDigest && createHolders({ ...shared, hmacKey: config.counterKey, fingerprint })
+
   const authenticator = createAuthenticator(config.callers, { log, now })
   const { permit, ...policy } = createPermit(
     { requests: config.requests, ...config.policy },
     {
       log,
       now,
+      isStopped: stops.include,
       onRefusal: (reason, outcome) => metrics.policyRefusals.labels(reason, outcome).inc(),
     },
   )
 
   const serverDeps = { log, metrics, phase: () => phase }
-  const server = createServer(config.http, serverDeps)
-  const ops = config.http.opsPort === null ? server : createServer(config.http, serverDeps)
+  const http = { ...config.http, ...(deps.bounds && { bounds: deps.bounds }) }
+  const server = createServer(http, serverDeps)
+  const ops = config.http.opsPort === null ? server : createServer(http, serverDeps)
 
+  const counted = counters(config, redis, now)
   const limits = createLimits(server, config.limits, {
-    ...counters(config, redis, now),
+    ...counted,
     addressKey,
     onLimited: (tier) => metrics.rateLimited.labels(tier).inc(),
   })
@@ -133,6 +155,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         address: request.ip,
         userAgent: request.headers['user-agent'],
       })
+      if (holders && request.caller && decided.event === 'token.issued')
+        holders.note(customerId, decided.token, callerName(request.caller))
     }
     const checks = createCustomerChecks(
       { customerIdPattern: config.http.customerIdPattern, corsIsOn },
@@ -156,11 +180,28 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   })
   await server.register(serveDocs)
   serveHealth(ops, {
+    version,
     metrics,
     orgToken: upstream.orgTokenStatus,
     redisUp: () => redis?.up ?? null,
     isStopping: () => phase !== 'serving',
   })
+  let { adminTokenDigest } = config
+  if (adminTokenDigest && holders)
+    await ops.register((scope) =>
+      serveAdmin(scope, {
+        tokenDigest: () => adminTokenDigest ?? NOBODY,
+        holders,
+        stops,
+        evict: (customerId) =>
+          customerId === null ? broker.evictAll() : broker.evictCustomer(customerId),
+        explain: createExplain(
+          { ...config.http, ...config.limits },
+          { permit, customers: counted.customers, held: broker.held, fingerprint },
+        ),
+        settings: () => deps.settings?.() ?? [],
+      }),
+    )
   await Promise.all([server.ready(), ops.ready()])
 
   const servers = [...new Set([server, ops])]
@@ -168,6 +209,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     server,
     ops,
     async listen() {
+      // A replica that starts afresh must not issue what is stopped. Without Redis it cannot know.
+      await stops.load().catch(() => undefined)
       const { host, port, opsPort } = config.http
       const url = await server.listen({ host, port })
       const opsUrl = opsPort === null ? url : await ops.listen({ host, port: opsPort })
@@ -179,6 +222,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       authenticator.reload(next.callers)
       upstream.reload(next.upstream)
       broker.reload(brokerSettings(next))
+      sealer = sealerOf(next)
+      adminTokenDigest = next.adminTokenDigest
       if (next.redis) redis?.reload(next.redis)
     },
     rereadFiles() {
@@ -195,21 +240,27 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       }, graceMs)
       await Promise.all(servers.map((each) => each.close()))
       clearTimeout(overdue)
+      pressure.close()
       await broker.close()
       authenticator.close()
       policy.close()
+      stops.close()
       await auditLog.close()
       await Promise.all([upstream.close(), redis?.close()])
     },
   }
 }
 
-const brokerSettings = (config: Config): BrokerSettings => ({
-  identity: upstreamIdentity(config.upstream),
-  ...config.cache,
-  maxBytes: config.cache.maxEntries * BYTES_PER_ENTRY,
-  mintTimeLimitMs: config.upstream.timeoutMs,
-})
+/** What no token's digest is equal to, for all anybody knows. */
+const NOBODY = randomBytes(32)
+
+const sealerOf = ({ cache }: Config) =>
+  createSealer(cache.encryptionKeys ?? [derivedKey(cache.orgSecret)])
+
+const callerName = (caller: Caller) => {
+  if (caller.kind === 'service') return `service ${caller.name}`
+  return caller.kind === 'anyone' ? 'anyone' : `${caller.kind} ${caller.subjectDigest}`
+}
 
 function counters(config: Config, redis: RedisLink | null, now: () => number) {
   const local = createLocalCounters(now)

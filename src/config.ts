@@ -2,7 +2,7 @@ import { createHash, hkdfSync } from 'node:crypto'
 import { type Environment, resolveEnvironment } from './config/environment.ts'
 import { orgTokenSource } from './config/rules.ts'
 import { SETTING_NAMES, settingsSchema } from './config/schema.ts'
-import type { Settings } from './config/settings.ts'
+import { SECRET_SETTINGS, type Settings } from './config/settings.ts'
 import type { TagSelection } from './tokens/token.ts'
 import { orgTokenUrls } from './upstream/endpoints.ts'
 import type { ClientCredentials, OrgTokenSettings, UpstreamSettings } from './upstream/settings.ts'
@@ -15,6 +15,7 @@ export type LoadedConfig =
       readonly config: Config
       /** Files whose change means to load again. */
       readonly files: readonly string[]
+      readonly report: readonly SettingReport[]
     }
   | {
       readonly ok: false
@@ -34,8 +35,38 @@ export function loadConfig(env: Environment, read?: (path: string) => string): L
 
   if (problems.length > 0 || !result.success)
     return { ok: false, problems: [...new Set([...problems, ...mistakes])] }
-  return { ok: true, config: nested(result.data), files: [...files.values()] }
+  return {
+    ok: true,
+    config: nested(result.data),
+    files: [...files.values()],
+    report: reportOf(values, files),
+  }
 }
+
+/** What an operator may see of a setting: of a secret, whether it is set. */
+export type SettingReport = {
+  readonly name: string
+  readonly from: 'environment' | 'file' | 'default'
+  /** `null`: a secret, or not set. */
+  readonly value: string | null
+  readonly secret: boolean
+  /** Tells whether the value has changed, without telling the value; never shown. */
+  readonly digest: string
+}
+
+const reportOf = (
+  values: Record<string, string>,
+  files: ReadonlyMap<string, string>,
+): SettingReport[] =>
+  SETTING_NAMES.map((name) => ({
+    name,
+    from: files.has(name) ? 'file' : name in values ? 'environment' : 'default',
+    value: SECRET_SETTINGS.has(name) ? null : (values[name] ?? null),
+    secret: SECRET_SETTINGS.has(name),
+    digest: createHash('sha256')
+      .update(values[name] ?? '')
+      .digest('base64'),
+  }))
 
 function nested(set: Settings) {
   const egress = { proxyUrl: set.HTTPS_PROXY ?? null, noProxy: set.NO_PROXY ?? null }
@@ -91,6 +122,9 @@ function nested(set: Settings) {
       maxEntries: set.CACHE_MAX_ENTRIES,
     },
     counterKey: derivedKey(set, 'limit counters'),
+    /** SHA-256 of the token that operators show; `null`: there is no admin interface. */
+    adminTokenDigest:
+      set.ADMIN_TOKEN === undefined ? null : createHash('sha256').update(set.ADMIN_TOKEN).digest(),
     shutdown: { delayMs: set.SHUTDOWN_DELAY, graceMs: set.SHUTDOWN_GRACE },
   }
 }

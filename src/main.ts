@@ -1,4 +1,5 @@
 import { createApp } from './app.ts'
+import { createSettingsView } from './config/settings-view.ts'
 import { loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { stopOnSignals } from './signals.ts'
@@ -14,6 +15,7 @@ if (!loaded.ok) {
   process.exit(EXIT_MISCONFIGURED)
 }
 const { config, files } = loaded
+const settings = createSettingsView(loaded.report)
 const log = createLogger(config.log.level)
 
 // Whatever this is, the state behind it is unknown: better a fresh process than a guess.
@@ -24,7 +26,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   })
 }
 
-const app = await createApp(config, { log })
+const app = await createApp(config, { log, settings: settings.shown })
 if (config.callers.anyone)
   log.warn({}, 'AUTH=none: everybody who reaches this service can have a token for any customer')
 
@@ -32,6 +34,7 @@ const watched = watchFiles(files, () => {
   const next = loadConfig(process.env)
   if (next.ok) {
     app.reconfigure(next.config)
+    settings.update(next.report)
     log.info({}, 'a secret file has changed and is in use')
   } else
     log.error(

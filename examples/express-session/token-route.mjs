@@ -16,7 +16,7 @@ export function tokenRoute({ brokerUrl, brokerKey }) {
     if (!['GET', 'POST'].includes(request.method)) return response.sendStatus(405)
 
     // What a service may ask for is more than what a user may: only these few are let through.
-    const { type, min_ttl, refresh } = { ...request.query, ...request.body }
+    const { type, allowed_origin, min_ttl, refresh } = { ...request.query, ...request.body }
     try {
       const answer = await fetch(`${brokerUrl}/customers/${encodeURIComponent(customerId)}/token`, {
         method: 'POST',
@@ -26,6 +26,7 @@ export function tokenRoute({ brokerUrl, brokerKey }) {
         },
         body: JSON.stringify({
           type,
+          allowed_origin,
           min_ttl: min_ttl === undefined ? undefined : Number(min_ttl),
           refresh: refresh === true || undefined,
         }),

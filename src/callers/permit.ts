@@ -24,6 +24,8 @@ export type RefusalOutcome = (typeof REFUSAL_OUTCOMES)[number]
 export type PermitDeps = {
   readonly log: Log
   readonly now?: () => number
+  /** An operator has stopped issuing for this customer. */
+  readonly isStopped?: (customerId: string) => boolean
   readonly onRefusal?: (reason: RefusalReason, outcome: RefusalOutcome) => void
 }
 
@@ -89,6 +91,9 @@ export function createPermit(settings: PermitSettings, deps: PermitDeps): Permit
       const decision = decide(caller, action, policy, settings.requests)
       if (!decision.allowed) return refuse(decision.code, decision.reason)
       if (decision.waived.length > 0) waive(caller, action, decision.waived)
+      // After the decision: a caller who may not act for the customer learns nothing about it.
+      if (action.route === 'issue' && deps.isStopped?.(customerOf(action)))
+        return refuse('forbidden', 'issuing_stopped')
       // Forgetting and asking about a token make no workspace.
       if (action.route !== 'issue' || typeof policy.knownCustomers === 'string') return decision
       const audited = policy.mode === 'audit'

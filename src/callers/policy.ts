@@ -26,6 +26,7 @@ export const REFUSAL_REASONS = [
   'tags_not_of_service',
   'kind_not_of_customer',
   'customer_unknown',
+  'issuing_stopped',
 ] as const
 export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 

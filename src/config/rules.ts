@@ -179,6 +179,11 @@ export const RULES: readonly Rule[] = [
     (set) => together(set.REDIS_SENTINELS, set.REDIS_SENTINEL_NAME),
   ],
   [
+    'ADMIN_TOKEN',
+    'needs OPS_PORT: what operators may do is never served where pages call',
+    (set) => !isSet(set.ADMIN_TOKEN) || isSet(set.OPS_PORT),
+  ],
+  [
     'OPS_PORT',
     'is the same as PORT: leave it unset to serve both on one port',
     (set) => set.OPS_PORT === undefined || set.OPS_PORT === 0 || set.OPS_PORT !== set.PORT,

@@ -125,8 +125,28 @@ export const settings = {
   POLICY_FILE: z.string().optional(),
   AUDIT_LOG: z.string().default('stdout'),
 
+  ADMIN_TOKEN: v.visible.min(24, 'is shorter than 24 characters').optional(),
+
   SHUTDOWN_DELAY: v.duration(0, 300_000).prefault('1s'),
   SHUTDOWN_GRACE: v.duration(0, 600_000).prefault('10s'),
 }
+
+/** Settings whose value is never shown; a URL among them may carry a password. */
+export const SECRET_SETTINGS: ReadonlySet<string> = new Set<keyof typeof settings>([
+  'AIRBYTE_ACCESS_TOKEN',
+  'AIRBYTE_CLIENT_SECRET',
+  'AIRBYTE_CLIENT_SECRET_PREVIOUS',
+  'BEYOND_IDENTITY_CLIENT_SECRET',
+  'BEYOND_IDENTITY_CLIENT_SECRET_PREVIOUS',
+  'OAUTH2_CLIENT_SECRET',
+  'OAUTH2_CLIENT_SECRET_PREVIOUS',
+  'REDIS_URL',
+  'REDIS_PASSWORD',
+  'CACHE_ENCRYPTION_KEYS',
+  'API_KEYS',
+  'JWT_SECRET',
+  'ADMIN_TOKEN',
+  'HTTPS_PROXY',
+])
 
 export type Settings = z.output<z.ZodObject<typeof settings>>

@@ -31,6 +31,9 @@ export const credentialsOf = (request: FastifyRequest, customerId: string): Cred
   }
 }
 
+/** Each may wait for a key set or a backend, and nobody has said yet whose allowance it is on. */
+const MOST_UNKNOWN_AT_ONCE = 1000
+
 type Done = (error?: Error) => void
 
 /**
@@ -42,14 +45,20 @@ export function createAuthentication(
   limits: Limits,
   customerIdOf: (request: FastifyRequest) => string,
 ) {
+  let unknown = 0
   const verify = async (request: FastifyRequest, credentials: Credentials): Promise<Caller> => {
-    await limits.admitUnknown(request)
+    if (unknown >= MOST_UNKNOWN_AT_ONCE)
+      throw new BrokerError('overloaded', 'too many callers are being checked')
+    unknown++
     try {
+      await limits.admitUnknown(request)
       return await authenticate.verify(credentials)
     } catch (error) {
       if (error instanceof BrokerError && error.code === 'unauthenticated' && error.credentialSent)
         await limits.countFailure(request)
       throw error
+    } finally {
+      unknown--
     }
   }
   return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {

@@ -18,6 +18,7 @@ const Health = z
   .meta({ id: 'Health' })
 
 export type HealthDeps = {
+  readonly version: string
   readonly metrics: Metrics
   readonly orgToken: () => OrgTokenStatus
   /** `null`: none is configured. */
@@ -27,7 +28,8 @@ export type HealthDeps = {
 
 /** For probes and operators; on a port of their own where `OPS_PORT` says so. */
 export function serveHealth(app: FastifyInstance, deps: HealthDeps): void {
-  const { metrics, orgToken, redisUp, isStopping } = deps
+  const { version, metrics, orgToken, redisUp, isStopping } = deps
+  const startedAt = new Date().toISOString()
   const routes = app.withTypeProvider<ZodTypeProvider>()
 
   const health = (): z.infer<typeof Health> => {
@@ -81,6 +83,23 @@ export function serveHealth(app: FastifyInstance, deps: HealthDeps): void {
     },
     handler: (_request, reply) => {
       reply.header('cache-control', 'no-store').send({ status: 'ok' })
+    },
+  })
+
+  routes.route({
+    method: ['GET', 'HEAD'],
+    url: '/version',
+    logLevel: 'warn',
+    schema: {
+      tags: ['operations'],
+      summary: 'What runs here, and since when',
+      response: {
+        200: z.object({ version: z.string(), node: z.string(), started_at: z.iso.datetime() }),
+      },
+    },
+    handler: (_request, reply) => {
+      reply.header('cache-control', 'no-store')
+      reply.send({ version, node: process.version, started_at: startedAt })
     },
   })
 

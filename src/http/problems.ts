@@ -131,13 +131,23 @@ const PARSER_FAILURES: Readonly<Record<string, readonly [FailureCode, string]>> 
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'the request did not arrive in time'],
 }
 
+/** `rawPacket` is not what Fastify's types say it is. */
+type ParserError = Error & { readonly code?: string; readonly rawPacket?: unknown }
+
+/** The parser counts the request line among the headers. */
+const NOTHING_BUT_URL = /^[A-Z]+ \S+$/
+
+function parserFailure({ code = '', rawPacket }: ParserError): readonly [FailureCode, string] {
+  const begins = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1', 0, 8192) : ''
+  if (code === 'HPE_HEADER_OVERFLOW' && NOTHING_BUT_URL.test(begins))
+    return ['uri_too_long', 'the URL is too long']
+  return PARSER_FAILURES[code] ?? ['invalid_request', 'the request is not valid HTTP']
+}
+
 /** What the HTTP parser itself refuses: there is no request yet, hence no request id. */
-export function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+export function refuseUnreadable(error: ParserError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [code, detail] = PARSER_FAILURES[error.code ?? ''] ?? [
-    'invalid_request',
-    'the request is not valid HTTP',
-  ]
+  const [code, detail] = parserFailure(error)
   const [status] = FAILURES[code]
   const body = JSON.stringify(problem(code, detail))
   socket.end(

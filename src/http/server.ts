@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler } from 'fastify-type-provider-zod'
 import { BrokerError, type FailureCode } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
+import { BOUNDS, type Bounds } from './bounds.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
 
-export type ServerSettings = { readonly trustProxy: boolean | number | readonly string[] }
+export type ServerSettings = {
+  readonly trustProxy: boolean | number | readonly string[]
+  /** Tests set smaller ones. */
+  readonly bounds?: Partial<Bounds>
+}
 
 export type ServerDeps = {
   readonly log: FastifyBaseLogger
@@ -15,12 +21,6 @@ export type ServerDeps = {
 
 /** `stopping`: not ready any more, still serving. `draining`: what has begun is finished, nothing else begins. */
 export type Phase = 'serving' | 'stopping' | 'draining'
-
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 15_000
-/** Longer than the idle time of common load balancers (60 s), so that they close first and never meet a reset. */
-const KEEP_ALIVE_TIMEOUT_MS = 72_000
-const MOST_URL_CHARACTERS = 8192
 
 /** A caller's own request id is kept, if it cannot break a log line; it joins the two sides' logs. */
 const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
@@ -35,6 +35,7 @@ declare module 'fastify' {
 /** Fastify with our limits, problem documents for every failure, one log line and one measurement a request. */
 export function createServer(settings: ServerSettings, deps: ServerDeps): FastifyInstance {
   const { log, metrics, phase } = deps
+  const bounds = { ...BOUNDS, ...settings.bounds }
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({
@@ -42,16 +43,17 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
       requestIdLogLabel: 'request_id',
     }),
     trustProxy: proxyTrust(settings.trustProxy),
-    bodyLimit: 16_384,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    bodyLimit: bounds.bodyBytes,
+    requestTimeout: bounds.requestTimeoutMs,
+    keepAliveTimeout: bounds.keepAliveMs,
+    connectionTimeout: bounds.silenceMs,
     http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      maxHeaderSize: 16_384,
-      connectionsCheckingInterval: 1000,
+      headersTimeout: bounds.headersTimeoutMs,
+      maxHeaderSize: bounds.headerBytes,
+      connectionsCheckingInterval: bounds.checkEveryMs,
     },
     // Too long an id is to be told so, and not "no such path".
-    routerOptions: { maxParamLength: MOST_URL_CHARACTERS },
+    routerOptions: { maxParamLength: bounds.urlCharacters },
     exposeHeadRoutes: false,
     return503OnClosing: false,
     genReqId: ({ headers: { 'x-request-id': id } }) =>
@@ -67,6 +69,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
   app.setSerializerCompiler(() => (body) => JSON.stringify(body))
   readOnlyJson(app)
   answerInProblems(app)
+  boundConnections(app.server, bounds, log)
 
   app.decorateRequest('caller', null)
   app.decorateReply('logFields')
@@ -74,9 +77,13 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     reply.logFields = {}
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
-    if (request.url.length > MOST_URL_CHARACTERS)
+    if (request.url.length > bounds.urlCharacters)
       return done(
-        new BrokerError('uri_too_long', `the URL may have ${MOST_URL_CHARACTERS} characters`),
+        new BrokerError('uri_too_long', `the URL may have ${bounds.urlCharacters} characters`),
+      )
+    if (request.raw.rawHeaders.length / 2 > bounds.headers)
+      return done(
+        new BrokerError('headers_too_large', `there may be ${bounds.headers} headers at most`),
       )
     if (phase() !== 'serving') {
       // The next request of this connection goes to a replica that stays.
@@ -124,5 +131,20 @@ function readOnlyJson(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (typeof body === 'string' && body.trim() === '') return done(null, undefined)
     return parse(request, typeof body === 'string' ? body : body.toString(), done)
+  })
+}
+
+const TOLD_EVERY_MS = 60_000
+
+/** Past the bound a connection is closed as soon as it is opened: whoever is in is served. */
+function boundConnections(server: Server, bounds: Bounds, log: FastifyBaseLogger): void {
+  server.maxConnections = bounds.connections
+  // One more than we take: past its own bound Node drops headers without a word.
+  server.maxHeadersCount = bounds.headers + 1
+  let toldAt = Number.NEGATIVE_INFINITY
+  server.on('drop', () => {
+    if (performance.now() - toldAt < TOLD_EVERY_MS) return
+    toldAt = performance.now()
+    log.warn({ connections: bounds.connections }, 'too many connections: new ones are closed')
   })
 }

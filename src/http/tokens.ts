@@ -63,7 +63,8 @@ export function serveTokens(
     }
     const permission = await permit(callerOf(request), { route: 'issue', asked })
     await limits.spend(request, reply, customerId, permission.limit)
-    const { token, source } = await broker.issue(tokenRequest(permission.settings, asked), {
+    const wanted = tokenRequest(permission.settings, asked, permission.tagsAreRequired)
+    const { token, source } = await broker.issue(wanted, {
       minTtlMs: (ask.min_ttl ?? 0) * 1000,
       refresh: ask.refresh ?? false,
     })

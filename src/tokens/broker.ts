@@ -3,21 +3,15 @@ import type { RedisLink } from '../redis/link.ts'
 import type { Urgency } from '../upstream/upstream.ts'
 import { createNames, createVariants } from './cache-key.ts'
 import { createLoneFleet, type Fleet } from './fleet.ts'
-import { createMemoryCache, type Held } from './memory-cache.ts'
+import { createIssuing, type Issued } from './issuing.ts'
+import { createMemoryCache } from './memory-cache.ts'
 import type { BrokerObservers, CacheEvent } from './observers.ts'
 import type { Vault } from './redis-cache.ts'
 import { createRedisFleet } from './redis-fleet.ts'
-import { createRenewal, isUpstreamAway, noteFailure } from './renewal.ts'
+import { createRenewal } from './renewal.ts'
 import { type CacheKey, createSealer, derivedKey } from './seal.ts'
-import { createSupply, type Landing } from './supply.ts'
-import {
-  type Demand,
-  meets,
-  meetsWhileAway,
-  refreshAfter,
-  type Token,
-  type TokenRequest,
-} from './token.ts'
+import { createSupply } from './supply.ts'
+import { type Demand, meets, refreshAfter, type Token, type TokenRequest } from './token.ts'
 
 export type BrokerSettings = {
   /** Everything in the upstream settings that decides tokens, and is no secret. */
@@ -42,9 +36,6 @@ export type BrokerDeps = {
   readonly uptime?: () => number
 }
 
-export type IssueSource = 'hit' | 'miss' | 'collapsed' | 'refreshed'
-export type Issued = { readonly token: Token; readonly source: IssueSource }
-
 export type Broker = {
   /** The kept token, at once when this process has it, or a new one: one flight per customer and variant. */
   issue(request: TokenRequest, demand: Demand): Issued | Promise<Issued>
@@ -54,6 +45,8 @@ export type Broker = {
    */
   evictCustomer(customerId: string): Promise<void>
   evictAll(): Promise<void>
+  /** What this process has at hand and may still live; asks nobody, renews nothing. */
+  held(request: TokenRequest): Token | undefined
   /** The workspace that this fleet's tokens for the customer belong to, if any has been minted lately. */
   knownWorkspace(customerId: string): Promise<string | null>
   reload(settings: BrokerSettings): void
@@ -99,49 +92,7 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
         )
   const supply = createSupply({ mint, memory, fleet, now })
   const renew = createRenewal(supply, memory, observers.onRefresh)
-
-  async function supplied(
-    request: TokenRequest,
-    demand: Demand,
-    passedOver: Held | undefined,
-  ): Promise<Issued> {
-    const variant = variantOf(request)
-    const meetsDemand = (token: Token, at: number) => meets(token, demand, at, 'answering')
-    for (;;) {
-      const running = supply.find(request, variant)
-      const flight = running ?? supply.launch(request, variant, 'caller', meetsDemand)
-      let landing: Landing | null
-      try {
-        landing = await flight.result
-      } catch (error) {
-        // It yielded to callers, and this one is a caller.
-        if (flight.urgency === 'background') continue
-        return asLongAsItLives(request, demand, error)
-      }
-      observers.onEntries(memory.count)
-      if (landing === null) continue
-      if (landing.from !== 'mint' && running !== undefined) {
-        // Whoever launched it wanted less of a token than this caller.
-        if (!meets(landing.token, demand, now(), 'answering')) continue
-      }
-      return { token: landing.token, source: sourceOf(landing, running !== undefined) }
-    }
-
-    function sourceOf(landing: Landing, joined: boolean): IssueSource {
-      if (landing.from === 'shared') return 'hit'
-      if (joined || landing.from === 'other-replica') return 'collapsed'
-      return passedOver === undefined && !demand.refresh ? 'miss' : 'refreshed'
-    }
-  }
-
-  function asLongAsItLives(request: TokenRequest, demand: Demand, error: unknown): Issued {
-    const held = memory.find(request)
-    if (held === undefined || !isUpstreamAway(error)) throw error
-    const at = memory.nowFor(held)
-    noteFailure(held, error, at)
-    if (!meetsWhileAway(held.hit.token, demand, at)) throw error
-    return held.hit
-  }
+  const issueByFlight = createIssuing(supply, memory, now)
 
   function forget(customerId: string | null): void {
     supply.evict(customerId)
@@ -149,6 +100,14 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
     else memory.forget(customerId)
     observers.onCache(MEMORY_EVICT)
     observers.onEntries(memory.count)
+  }
+
+  async function missed(request: TokenRequest, demand: Demand): Promise<Issued> {
+    try {
+      return await issueByFlight(request, variantOf(request), demand)
+    } finally {
+      observers.onEntries(memory.count)
+    }
   }
 
   async function evict(customerId: string | null): Promise<void> {
@@ -174,9 +133,13 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
         }
       }
       observers.onCache(MEMORY_MISS)
-      return supplied(request, demand, held)
+      return missed(request, demand)
     },
 
+    held(request) {
+      const held = memory.find(request)
+      return held && memory.nowFor(held) < held.hit.token.expiresAt ? held.hit.token : undefined
+    },
     evictCustomer: evict,
     evictAll: () => evict(null),
     knownWorkspace: async (customerId) =>

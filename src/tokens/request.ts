@@ -23,8 +23,15 @@ export type Asked = {
   readonly connectionTagsMode?: TagSelection['mode'] | undefined
 }
 
-/** @throws BrokerError `origin_not_allowed` */
-export function tokenRequest(settings: RequestSettings, asked: Asked): TokenRequest {
+/**
+ * `tagsAreRequired`: the tags are a rule for this caller or customer, whoever named them.
+ * @throws BrokerError `origin_not_allowed`
+ */
+export function tokenRequest(
+  settings: RequestSettings,
+  asked: Asked,
+  tagsAreRequired = false,
+): TokenRequest {
   const allowedOrigin = originFor(settings.widgetOrigins, asked)
   const named = (tags: unknown, mode: unknown) => tags !== undefined || mode !== undefined
   return {
@@ -39,6 +46,7 @@ export function tokenRequest(settings: RequestSettings, asked: Asked): TokenRequ
       asked.connectionTagsMode,
     ),
     tagsAreRequired:
+      tagsAreRequired ||
       named(asked.sourceTags, asked.sourceTagsMode) ||
       named(asked.connectionTags, asked.connectionTagsMode),
     regionId: settings.regionId,

@@ -11,7 +11,5 @@ const Dashboard = z.object({
 export function dashboardQueries(): { panel: string; expr: string }[] {
   const file = new URL('../../deploy/grafana/dashboards/token-broker.json', import.meta.url)
   const { panels } = Dashboard.parse(JSON.parse(readFileSync(file, 'utf8')))
-  return panels.flatMap(({ title, targets }) =>
-    targets.map(({ expr }) => ({ panel: title, expr })),
-  )
+  return panels.flatMap(({ title, targets }) => targets.map(({ expr }) => ({ panel: title, expr })))
 }

@@ -28,6 +28,7 @@ test('every route of the contract is described, and nothing else', () => {
     'GET /metrics',
     'GET /openapi.json',
     'GET /openapi.yaml',
+    'GET /version',
     'POST /customers/{id}/token',
     'POST /customers/{id}/token/introspect',
   ])

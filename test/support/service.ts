@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import type { LightMyRequestResponse } from 'fastify'
 import { inject, onTestFinished } from 'vitest'
-import { type App, createApp } from '../../src/app.ts'
+import { type App, type AppDeps, createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/logger.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
@@ -47,6 +47,7 @@ export type ServiceOptions = {
   /** A sandbox that is shared with another service. */
   readonly upstream?: Sandbox
   readonly now?: () => number
+  readonly deps?: Pick<AppDeps, 'pressure' | 'bounds'>
 }
 
 /**
@@ -68,7 +69,11 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       },
     }),
   )
-  const app = await createApp(config, { log, ...(options.now && { now: options.now }) })
+  const app = await createApp(config, {
+    log,
+    ...(options.now && { now: options.now }),
+    ...options.deps,
+  })
   app.start()
 
   let stopped = false

@@ -413,7 +413,7 @@ describe('a static org token', () => {
     let now = Date.now()
     const { upstream, sandbox } = await startedUpstream({
       settings: (s) => ({ orgToken: { source: 'static', accessToken: s.orgToken } }),
-      now: () => now,
+      deps: { now: () => now },
     })
     sandbox.fail({ on: 'mint', what: 'status', status: 401 })
     await expect(upstream.mint(tokenRequest(), 'caller')).rejects.toThrow()

@@ -41,7 +41,7 @@ export function openConnection(
       onread: {
         buffer: Buffer.allocUnsafe(64 * 1024),
         callback(bytes, buffer) {
-          take(Buffer.from(buffer.buffer, buffer.byteOffset, bytes).latin1Slice())
+          take(Buffer.from(buffer.buffer, buffer.byteOffset, bytes).toString('latin1'))
           return true
         },
       },

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Connection, openConnection } from './connection.ts'
+import { openConnection } from './connection.ts'
 import { SERVICE_KEY, userToken } from './credentials.ts'
 
 export type Job = {
@@ -9,8 +9,7 @@ export type Job = {
   readonly customers: number
   readonly credential: 'key' | 'jwt'
   readonly connections: number
-  readonly pattern:
-    /** Every customer once, as fast as it goes. */
+  readonly pattern: /** Every customer once, as fast as it goes. */
     | { readonly kind: 'each-once' }
     /** As fast as it goes, any customer. */
     | { readonly kind: 'saturating'; readonly warmUpMs: number; readonly measureMs: number }
@@ -55,6 +54,9 @@ const requestsOf = ({ customers, credential }: Job): Buffer[] =>
     )
   })
 
+/** A connection that takes its requests from the pattern. */
+type Lane = { send(dueAt: number): void; close(): void }
+
 /** Puts one load on one server, and tells how it went. */
 export async function runLoad(job: Job): Promise<LoadResult> {
   const { pattern } = job
@@ -62,71 +64,81 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   const failures: Record<string, number> = {}
   const latencies: number[] = []
-  const idle: Connection[] = []
-  const due: number[] = []
+  const idle: Lane[] = []
+  const overdue: number[] = []
   let sent = 0
-  let replies = 0
-  let stopped = false
-  let startedAt = performance.now()
-  let cpuBefore = cpuSecondsOf(job.pid)
+  let isOver = false
 
-  const next = (): Buffer => {
+  const nextRequest = (): Buffer => {
     const index = pattern.kind === 'each-once' ? sent : Math.floor(Math.random() * requests.length)
     sent++
     return requests[index] ?? Buffer.alloc(0)
   }
 
-  async function open(): Promise<Connection> {
+  /** When the next request of a free lane is due; `undefined`: not yet, or never. */
+  function nextDue(now: number): number | undefined {
+    if (isOver) return undefined
+    if (pattern.kind === 'steady') return overdue.shift()
+    return pattern.kind === 'saturating' || sent < requests.length ? now : undefined
+  }
+
+  async function openLane(): Promise<Lane> {
     let since = 0
     const connection = await openConnection(job.port, (status) => {
       const now = performance.now()
-      if (status !== '200') failures[status] = (failures[status] ?? 0) + 1
-      replies++
       latencies.push(now - since)
-      if (pattern.kind === 'each-once' && replies === requests.length) end()
-      const isMore = pattern.kind !== 'each-once' || sent < requests.length
-      if (stopped || !isMore) return
-      const waiting = pattern.kind === 'steady' ? due.shift() : now
-      if (waiting === undefined) idle.push(handle)
-      else sendAs(waiting)
+      if (status !== '200') failures[status] = (failures[status] ?? 0) + 1
+      if (pattern.kind === 'each-once' && latencies.length === requests.length) end()
+      const due = nextDue(now)
+      if (due === undefined) idle.push(lane)
+      else lane.send(due)
     })
-    const sendAs = (from: number) => {
-      since = from
-      connection.send(next())
-    }
-    const handle: Connection = {
-      send: () => sendAs(due.shift() ?? performance.now()),
+    const lane: Lane = {
+      send(dueAt) {
+        since = dueAt
+        connection.send(nextRequest())
+      },
       close: connection.close,
     }
-    return handle
+    return lane
   }
 
-  const connections = await Promise.all(Array.from({ length: job.connections }, open))
-  idle.push(...connections)
-  startedAt = performance.now()
-
-  if (pattern.kind === 'steady') {
-    let nextDue = performance.now()
+  /** Does not sleep between requests: a timer's millisecond is longer than most replies take. */
+  function keepPace(perSecond: number): void {
+    let dueAt = performance.now()
+    // Independent callers: the time between two of them is any time, and that much on average.
+    const gapMs = () => (-Math.log(1 - Math.random()) * 1000) / perSecond
     const turn = () => {
       const now = performance.now()
-      for (; nextDue <= now; nextDue -= (Math.log(1 - Math.random()) * 1000) / pattern.perSecond)
-        due.push(nextDue)
-      while (due.length > 0) {
-        const connection = idle.pop()
-        if (!connection) break
-        connection.send(Buffer.alloc(0))
+      while (dueAt <= now) {
+        overdue.push(dueAt)
+        dueAt += gapMs()
       }
-      if (!stopped) setImmediate(turn)
+      for (let lane = idle.pop(); lane !== undefined; lane = idle.pop()) {
+        const due = overdue.shift()
+        if (due === undefined) {
+          idle.push(lane)
+          break
+        }
+        lane.send(due)
+      }
+      if (!isOver) setImmediate(turn)
     }
     turn()
+  }
+
+  const lanes = await Promise.all(Array.from({ length: job.connections }, openLane))
+  let startedAt = performance.now()
+  let cpuBefore = cpuSecondsOf(job.pid)
+  if (pattern.kind === 'steady') {
+    idle.push(...lanes)
+    keepPace(pattern.perSecond)
   } else {
-    for (const connection of idle.splice(0).slice(0, requests.length))
-      connection.send(Buffer.alloc(0))
+    for (const lane of lanes.slice(0, requests.length)) lane.send(performance.now())
   }
 
   if (pattern.kind !== 'each-once') {
     setTimeout(() => {
-      replies = 0
       latencies.length = 0
       cpuBefore = cpuSecondsOf(job.pid)
       startedAt = performance.now()
@@ -136,8 +148,8 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   await ended
   const seconds = (performance.now() - startedAt) / 1000
   const cpuAfter = cpuSecondsOf(job.pid)
-  stopped = true
-  for (const connection of connections) connection.close()
+  isOver = true
+  for (const lane of lanes) lane.close()
 
   const sorted = Float64Array.from(latencies).sort()
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0

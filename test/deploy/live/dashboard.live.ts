@@ -13,7 +13,7 @@ let prometheus: PrivatePrometheus
 beforeAll(async () => {
   const fleet = await startObservedFleet()
   stops.push(fleet.stop)
-  const brokers = [await fleet.start(), await fleet.start()] as const
+  const brokers = [await fleet.broker(), await fleet.broker()] as const
   prometheus = await startPrivatePrometheus({
     jobs: { 'token-broker': brokers.map(({ opsUrl }) => opsUrl) },
     rules: await readFile(RULES, 'utf8'),
@@ -22,7 +22,9 @@ beforeAll(async () => {
 
   const load = steadyLoad(50, async (index) => {
     const type = index % 3 === 0 ? 'widget' : 'scoped'
-    await brokers[index % 2 === 0 ? 0 : 1].ask(`customer-${index % 40}`, `?type=${type}`)
+    // Known ones for the cache, and now and then a new one, so that there is always something to mint.
+    const customer = index % 5 === 0 ? `new-${index}` : `customer-${index % 40}`
+    await brokers[index % 2 === 0 ? 0 : 1].ask(customer, `?type=${type}`)
   })
   stops.push(load.stop)
   await after(12_000)

@@ -5,14 +5,15 @@ import { startSandbox } from '../../../src/sandbox/sandbox.ts'
 import { freePort, startPrivateRedis, until } from '../../support/private-redis.ts'
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
-export const SERVICE_KEY = 'observed-fleet-service-key'
+const SERVICE_KEY = 'observed-fleet-service-key'
 
 export type ObservedBroker = {
-  readonly url: string
   readonly opsUrl: string
   /** The status of the reply. */
   ask(customer: string, query?: string, key?: string): Promise<number>
   stop(): Promise<void>
+  /** Again, on the same ports. */
+  start(): Promise<void>
 }
 
 type Environment = Readonly<Record<string, string>>
@@ -24,17 +25,17 @@ export async function startObservedFleet() {
   const brokers: ObservedBroker[] = []
 
   const shared = {
+    HOST: '127.0.0.1',
     AIRBYTE_API_URL: sandbox.url,
     AIRBYTE_TOKEN_URL: `${sandbox.url}/v1/applications/token`,
     AIRBYTE_CLIENT_ID: sandbox.clientId,
     AIRBYTE_CLIENT_SECRET: sandbox.clientSecret,
-    ORG_TOKEN_SOURCE: 'airbyte-cloud',
     API_KEYS: `observer:${SERVICE_KEY}`,
     RATE_LIMIT_MAX: '1000000',
     RATE_LIMIT_AUTH_FAILURES: '5',
     WIDGET_ALLOWED_ORIGINS: 'https://app.example.com',
     REDIS_URL: redis.url,
-    LOG_LEVEL: 'error',
+    LOG_LEVEL: 'silent',
     AUDIT_LOG: '/dev/null',
     SHUTDOWN_DELAY: '0s',
   }
@@ -43,9 +44,11 @@ export async function startObservedFleet() {
     sandbox,
     redis,
     /** `env` comes on top of what all have in common; an empty value takes something away. */
-    async start(env: Environment = {}): Promise<ObservedBroker> {
-      const broker = await startBroker({ ...shared, ...env })
+    async broker(env: Environment = {}): Promise<ObservedBroker> {
+      const ports = { PORT: `${await freePort()}`, OPS_PORT: `${await freePort()}` }
+      const broker = observedBroker({ ...shared, ...ports, ...env })
       brokers.push(broker)
+      await broker.start()
       return broker
     },
     async stop() {
@@ -56,18 +59,12 @@ export async function startObservedFleet() {
   }
 }
 
-async function startBroker(env: Environment): Promise<ObservedBroker> {
-  const [port, opsPort] = [await freePort(), await freePort()]
-  const child = spawn(process.execPath, [MAIN], {
-    env: { HOST: '127.0.0.1', PORT: `${port}`, OPS_PORT: `${opsPort}`, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const exit = once(child, 'exit')
-  const url = `http://127.0.0.1:${port}`
-  const opsUrl = `http://127.0.0.1:${opsPort}`
-  await until(() => lives(opsUrl, child), 'a broker that lives', 30_000)
+function observedBroker(env: Environment): ObservedBroker {
+  const url = `http://127.0.0.1:${env.PORT}`
+  const opsUrl = `http://127.0.0.1:${env.OPS_PORT}`
+  let child: ChildProcess | undefined
+
   return {
-    url,
     opsUrl,
     async ask(customer, query = '', key = SERVICE_KEY) {
       const reply = await fetch(`${url}/customers/${customer}/token${query}`, {
@@ -76,8 +73,17 @@ async function startBroker(env: Environment): Promise<ObservedBroker> {
       await reply.arrayBuffer()
       return reply.status
     },
+    async start() {
+      const started = spawn(process.execPath, [MAIN], {
+        env,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+      child = started
+      await until(() => lives(opsUrl, started), 'a broker that lives', 30_000)
+    },
     async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return
+      if (!child || child.exitCode !== null || child.signalCode !== null) return
+      const exit = once(child, 'exit')
       child.kill('SIGTERM')
       await exit
     },

@@ -99,9 +99,7 @@ export async function startPrivatePrometheus(
     },
     async firing() {
       const { alerts } = Alerts.parse(await get('/api/v1/alerts')).data
-      return alerts
-        .filter(({ state }) => state === 'firing')
-        .map(({ labels }) => labels.alertname)
+      return alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname)
     },
     async stop() {
       child.kill('SIGTERM')

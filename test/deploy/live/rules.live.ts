@@ -9,10 +9,9 @@ const promtool = (...args: readonly string[]) =>
   run('promtool', [...args], { cwd: folder }).then(
     ({ stdout, stderr }) => stdout + stderr,
     (error: unknown) => {
-      throw new Error(
-        'promtool refuses, or is not there: apt-get install prometheus',
-        { cause: error },
-      )
+      throw new Error('promtool refuses, or is not there: apt-get install prometheus', {
+        cause: error,
+      })
     },
   )
 

@@ -3,7 +3,7 @@ import { signedInCustomer } from '../../../../../lib/session.ts'
 const TIMEOUT_MS = 15_000
 const PASSED_ON = ['content-type', 'retry-after', 'cache-control']
 
-type Asked = { type?: unknown; min_ttl?: unknown; refresh?: unknown }
+type Asked = { type?: unknown; allowed_origin?: unknown; min_ttl?: unknown; refresh?: unknown }
 
 const refusal = (status: number, code: string) => Response.json({ code }, { status })
 
@@ -22,6 +22,7 @@ async function pass(request: Request, id: string, asked: Asked): Promise<Respons
       // What a service may ask for is more than what a user may: only these few are let through.
       body: JSON.stringify({
         type: asked.type,
+        allowed_origin: asked.allowed_origin,
         min_ttl: asked.min_ttl === undefined ? undefined : Number(asked.min_ttl),
         refresh: asked.refresh === true || undefined,
       }),

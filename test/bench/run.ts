@@ -1,0 +1,137 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { startPrivateRedis } from '../support/private-redis.ts'
+import { startContestants } from './contestants.ts'
+import { createProcesses } from './processes.ts'
+import { measureMemory, measureMints, measureStart } from './single-measures.ts'
+import { rounded, type Spread, table } from './statistics.ts'
+import {
+  type Latency,
+  measureLatency,
+  measureThroughput,
+  prime,
+  type Throughput,
+} from './throughput.ts'
+
+const BASELINE = fileURLToPath(new URL('./baseline.json', import.meta.url))
+const MOST_LOSS = 0.2
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    json: { type: 'string', default: 'bench-results.json' },
+    'save-baseline': { type: 'boolean', default: false },
+  },
+})
+
+const machine = () => {
+  const [first, ...others] = cpus()
+  return `${others.length + 1} cores (${first?.model.trim() ?? 'unknown'}), Node ${process.versions.node}, ${process.platform}`
+}
+
+const range = ({ median, min, max }: Spread, digits = 0) =>
+  `${rounded(median, digits)} (${rounded(min, digits)}-${rounded(max, digits)})`
+
+function throughputTable(rows: readonly Throughput[], latencies: ReadonlyMap<string, Latency>) {
+  const milliseconds = (name: string, share: keyof Latency) => {
+    const latency = latencies.get(name)
+    return latency ? rounded(latency[share].median, 2) : '-'
+  }
+  return table(
+    ['', 'of Fastify', 'requests/s', 'CPU µs', 'p50 ms', 'p99 ms', 'p99.9 ms'],
+    rows.map(({ name, ofFastify, perSecond, cpuMicroseconds }) => [
+      name,
+      range(ofFastify, 2),
+      range(perSecond),
+      cpuMicroseconds ? rounded(cpuMicroseconds.median) : '-',
+      milliseconds(name, 'p50'),
+      milliseconds(name, 'p99'),
+      milliseconds(name, 'p999'),
+    ]),
+  )
+}
+
+const processes = createProcesses()
+const redis = await startPrivateRedis()
+try {
+  const upstream = await processes.server('./contestants/upstream.ts', {}, { beside: true })
+  const around = { upstreamUrl: `http://127.0.0.1:${upstream.port}`, redisUrl: redis.url }
+  if (options.quick) await quick(around)
+  else await full(around)
+} finally {
+  await processes.stopAll()
+  await redis.stop()
+}
+
+async function full(around: Parameters<typeof startContestants>[1]) {
+  const rounds = Number(options.rounds ?? 5)
+  const contestants = await startContestants(processes, around, 'all')
+  await prime(processes, contestants)
+  const throughput = await measureThroughput(processes, contestants, {
+    rounds,
+    warmUpMs: 1000,
+    measureMs: 4000,
+  })
+  const latencies = await measureLatency(processes, contestants, throughput, {
+    rounds: Math.min(3, rounds),
+    warmUpMs: 500,
+    measureMs: 4000,
+  })
+  await Promise.all(contestants.map(({ server }) => server.stop()))
+  const mints = await measureMints(processes, around, 3)
+  const start = await measureStart(processes, around, 5)
+  const memory = [await measureMemory(100_000), await measureMemory(1_000_000)]
+
+  const found = {
+    machine: machine(),
+    pinned: processes.isPinned,
+    throughput,
+    latencies: Object.fromEntries(latencies),
+    mints,
+    start,
+    memory,
+  }
+  await writeFile(options.json, `${JSON.stringify(found, null, 2)}\n`)
+  console.log(`\n${machine()}${processes.isPinned ? ', server and load on a core each' : ''}\n`)
+  console.log(throughputTable(throughput, latencies))
+  console.log(
+    `\nfirst tokens over 32 upstream connections of 50 ms: ${range(mints, 2)} of what the delay allows`,
+  )
+  console.log(`start to ready, in memory: ${range(start)} ms`)
+  for (const { tokens, bytesBesideToken } of memory)
+    console.log(
+      `memory for each of ${rounded(tokens)} cached tokens, beside its text: ${rounded(bytesBesideToken)} bytes`,
+    )
+}
+
+const Baseline = z.record(z.string(), z.number())
+
+/** Ratios alone are compared: they hold on any machine, and requests per second do not. */
+async function quick(around: Parameters<typeof startContestants>[1]) {
+  const contestants = await startContestants(processes, around, 'few')
+  await prime(processes, contestants)
+  const throughput = await measureThroughput(processes, contestants, {
+    rounds: Number(options.rounds ?? 3),
+    warmUpMs: 500,
+    measureMs: 1500,
+  })
+  console.log(throughputTable(throughput, new Map()))
+  const ratios = Object.fromEntries(
+    throughput.map(({ name, ofFastify }) => [name, Number(ofFastify.median.toFixed(3))]),
+  )
+  if (options['save-baseline']) {
+    await writeFile(BASELINE, `${JSON.stringify(ratios, null, 2)}\n`)
+    return
+  }
+  const baseline = Baseline.parse(JSON.parse(await readFile(BASELINE, 'utf8')))
+  for (const [name, before] of Object.entries(baseline)) {
+    const now = ratios[name] ?? 0
+    if (!name.startsWith('broker') || now >= before * (1 - MOST_LOSS)) continue
+    console.error(`${name}: ${rounded(now, 2)} of bare Fastify, where it was ${rounded(before, 2)}`)
+    process.exitCode = 1
+  }
+}

@@ -12,7 +12,7 @@ import { REFUSAL_REASONS } from './callers/policy.ts'
 import type { Config } from './config.ts'
 import { serveAdmin } from './http/admin.ts'
 import type { Bounds } from './http/bounds.ts'
-import { createLocalCounters, createSharedCounters, orLocally } from './http/counters.ts'
+import { createLocalCounters, orLocally } from './http/counters.ts'
 import { type Audit, createCustomerChecks } from './http/customers.ts'
 import { describeRoutes, serveDocs } from './http/docs.ts'
 import { createExplain } from './http/explain.ts'
@@ -20,17 +20,21 @@ import { serveHealth } from './http/health.ts'
 import { createLimits } from './http/limits.ts'
 import { createPressure, type Pressure, underPressure } from './http/pressure.ts'
 import { createServer, type Phase } from './http/server.ts'
+import { createSharedCounters } from './http/shared-counters.ts'
 import { serveTokens } from './http/tokens.ts'
+import { traceRequests } from './http/trace-requests.ts'
 import { serveUpkeep } from './http/upkeep.ts'
 import { createMetrics } from './metrics.ts'
+import type { Output } from './output.ts'
 import type { RedisLink } from './redis/link.ts'
 import { createRedisLink } from './redis/redis-link.ts'
-import { createBroker } from './tokens/broker.ts'
+import { type Broker, createBroker } from './tokens/broker.ts'
 import { createHolders } from './tokens/holders.ts'
 import { createIntrospection } from './tokens/introspect.ts'
 import { CACHE_OPS, CACHE_OUTCOMES, CACHE_TIERS, REFRESH_OUTCOMES } from './tokens/observers.ts'
 import { createSealer, derivedKey } from './tokens/seal.ts'
 import { createStops } from './tokens/stops.ts'
+import type { Tracing } from './tracing.ts'
 import { createUpstream } from './upstream/create-upstream.ts'
 import { EXCHANGE_OUTCOMES } from './upstream/exchange-failure.ts'
 import { MINT_DIALECTS, MINT_OUTCOMES } from './upstream/mint.ts'
@@ -39,6 +43,10 @@ import { readVersion } from './version.ts'
 export type AppDeps = {
   readonly log: FastifyBaseLogger
   readonly now?: () => number
+  /** Where tracing is on. */
+  readonly tracing?: Tracing
+  /** Standard output, where the audit goes unless it has a file; otherwise one of its own. */
+  readonly output?: Output
   /** For the admin interface: the settings in force, without secrets. */
   readonly settings?: () => readonly object[]
   /** Otherwise this process's own. */
@@ -67,7 +75,10 @@ export type App = {
 
 /** Puts the parts together; the only place that knows them all. Opens nothing until `listen`. */
 export async function createApp(config: Config, deps: AppDeps): Promise<App> {
-  const { log, now = Date.now, pressure = createPressure({ log }) } = deps
+  const { log, tracing, now = Date.now, pressure = createPressure({ log }) } = deps
+  /** The part as it is, unless there is somebody to tell what it does and for how long. */
+  const traced: Tracing['traced'] = tracing ? tracing.traced : (_name, work) => work
+  const outgoing = tracing && { outgoing: tracing.outgoing }
   const version = readVersion()
   const metrics = createMetrics(version, {
     dialects: MINT_DIALECTS,
@@ -88,6 +99,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     createRedisLink(config.redis, { log, onUp: (up) => metrics.redisUp.set(up ? 1 : 0) })
 
   const upstream = createUpstream(config.upstream, {
+    ...outgoing,
     log,
     now,
     onExchange: (outcome) => metrics.orgTokenExchanges.labels(outcome).inc(),
@@ -100,8 +112,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   })
 
   const broker = createBroker(brokerSettings(config), {
-    mint: underPressure(upstream.mint, pressure),
-    redis,
+    mint: traced('mint', underPressure(upstream.mint, pressure)),
+    redis: redis && tracedLink('cache.redis', redis, tracing),
     log,
     now,
     observers: {
@@ -111,6 +123,12 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     },
   })
 
+  /** Synchronous where this process has the token; the wait for a flight is a span of its own. */
+  const issue = traced('issue', (...asked: Parameters<Broker['issue']>) => {
+    const issued = broker.issue(...asked)
+    return issued instanceof Promise ? traced('flight.wait', () => issued)() : issued
+  })
+
   let sealer = sealerOf(config)
   const shared = { link: redis, sealer: () => sealer, now }
   const stops = createStops({ ...shared, log })
@@ -118,7 +136,10 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const holders =
     config.adminTokenDigest && createHolders({ ...shared, hmacKey: config.counterKey, fingerprint })
 
-  const authenticator = createAuthenticator(config.callers, { log, now })
+  const authenticator = createAuthenticator(
+    { ...config.callers, egress: { ...config.callers.egress, ...outgoing } },
+    { log, now },
+  )
   const { permit, ...policy } = createPermit(
     { requests: config.requests, ...config.policy },
     {
@@ -134,7 +155,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const server = createServer(http, serverDeps)
   const ops = config.http.opsPort === null ? server : createServer(http, serverDeps)
 
-  const counted = counters(config, redis, now)
+  if (tracing)
+    for (const each of new Set([server, ops]))
+      traceRequests(each, tracing, config.tracing?.includeCustomer ?? false)
+
+  const counted = counters(config, redis && tracedLink('limit.redis', redis, tracing), now)
   const limits = createLimits(server, config.limits, {
     ...counted,
     addressKey,
@@ -160,12 +185,16 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     }
     const checks = createCustomerChecks(
       { customerIdPattern: config.http.customerIdPattern, corsIsOn },
-      { authenticate: authenticator, limits, audit },
+      {
+        authenticate: { ...authenticator, verify: traced('authenticate', authenticator.verify) },
+        limits,
+        audit,
+      },
     )
     serveTokens(scope, checks, config.http.defaultType, {
       permit,
-      limits,
-      broker,
+      limits: { ...limits, spend: traced('limit', limits.spend) },
+      broker: { issue },
       audit,
       metrics,
       now,
@@ -247,6 +276,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       stops.close()
       await auditLog.close()
       await Promise.all([upstream.close(), redis?.close()])
+      await tracing?.close()
     },
   }
 }
@@ -273,6 +303,20 @@ function counters(config: Config, redis: RedisLink | null, now: () => number) {
     failures: eitherWay,
   }
 }
+
+/** The same link, with a span for each piece of work that a request waits for. */
+const tracedLink = (name: string, link: RedisLink, tracing: Tracing | undefined): RedisLink =>
+  tracing
+    ? {
+        key: link.key,
+        subscribe: link.subscribe,
+        close: link.close,
+        get up() {
+          return link.up
+        },
+        run: (work) => tracing.traced(name, () => link.run(work))(),
+      }
+    : link
 
 const corsFor = (origins: readonly string[]) => ({
   origin: [...origins],

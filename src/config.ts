@@ -122,6 +122,15 @@ function nested(set: Settings) {
       maxEntries: set.CACHE_MAX_ENTRIES,
     },
     counterKey: derivedKey(set, 'limit counters'),
+    /** `null`: off. */
+    tracing:
+      set.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? null
+        : {
+            endpoint: set.OTEL_EXPORTER_OTLP_ENDPOINT,
+            serviceName: set.OTEL_SERVICE_NAME,
+            includeCustomer: set.OTEL_INCLUDE_CUSTOMER,
+          },
     /** SHA-256 of the token that operators show; `null`: there is no admin interface. */
     adminTokenDigest:
       set.ADMIN_TOKEN === undefined ? null : createHash('sha256').update(set.ADMIN_TOKEN).digest(),

@@ -2,21 +2,26 @@ import { createApp } from './app.ts'
 import { createSettingsView } from './config/settings-view.ts'
 import { loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
+import { createOutput } from './output.ts'
 import { stopOnSignals } from './signals.ts'
+import { readVersion } from './version.ts'
 import { watchFiles } from './watch-files.ts'
 
 /** `EX_CONFIG` of sysexits.h: trying again changes nothing until somebody changes the configuration. */
 const EXIT_MISCONFIGURED = 78
 
+const output = createOutput()
+process.on('exit', () => output.flush())
+
 const loaded = loadConfig(process.env)
 if (!loaded.ok) {
-  const log = createLogger('info')
+  const log = createLogger('info', output)
   for (const problem of loaded.problems) log.fatal({ problem }, 'the configuration is not valid')
   process.exit(EXIT_MISCONFIGURED)
 }
 const { config, files } = loaded
 const settings = createSettingsView(loaded.report)
-const log = createLogger(config.log.level)
+const log = createLogger(config.log.level, output)
 
 // Whatever this is, the state behind it is unknown: better a fresh process than a guess.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -26,7 +31,17 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   })
 }
 
-const app = await createApp(config, { log, settings: settings.shown })
+// Loaded only where it is wanted: it is larger than the service.
+const tracing =
+  config.tracing &&
+  (await import('./tracing.ts')).createTracing({ ...config.tracing, version: readVersion() })
+
+const app = await createApp(config, {
+  log,
+  output,
+  settings: settings.shown,
+  ...(tracing && { tracing }),
+})
 if (config.callers.anyone)
   log.warn({}, 'AUTH=none: everybody who reaches this service can have a token for any customer')
 

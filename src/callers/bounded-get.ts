@@ -5,6 +5,8 @@ export type EgressSettings = {
   /** For https URLs alone; clear text stays inside the network that allows it. */
   readonly proxyUrl: string | null
   readonly noProxy?: string | null
+  /** Headers that carry a trace on; none unless tracing is on. */
+  readonly outgoing?: () => Readonly<Record<string, string>>
 }
 
 export type GetLimits = { readonly timeoutMs: number; readonly limitBytes: number }
@@ -42,7 +44,12 @@ export function createBoundedGet(settings: EgressSettings): BoundedGet {
           origin,
           path: `${pathname}${search}`,
           method: 'GET',
-          headers: { accept: 'application/json', 'user-agent': 'token-broker', ...headers },
+          headers: {
+            accept: 'application/json',
+            'user-agent': 'token-broker',
+            ...headers,
+            ...settings.outgoing?.(),
+          },
           signal: deadline.signal,
         })
         return { status: response.statusCode, text: await bounded(response.body, limitBytes) }

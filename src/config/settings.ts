@@ -125,6 +125,9 @@ export const settings = {
   POLICY_FILE: z.string().optional(),
   AUDIT_LOG: z.string().default('stdout'),
 
+  OTEL_EXPORTER_OTLP_ENDPOINT: v.httpUrl.optional(),
+  OTEL_SERVICE_NAME: z.string().default('token-broker'),
+  OTEL_INCLUDE_CUSTOMER: v.flag.default(false),
   ADMIN_TOKEN: v.visible.min(24, 'is shorter than 24 characters').optional(),
 
   SHUTDOWN_DELAY: v.duration(0, 300_000).prefault('1s'),

@@ -13,6 +13,14 @@ export const CustomerParams = z.strictObject({
   id: z.string().describe("The customer's id, as the SaaS product knows it"),
 })
 
+/** As the router read it: looked at by hand, because a schema takes longer over it than the router did. */
+function customerIdOf({ params }: FastifyRequest): string {
+  if (typeof params === 'object' && params !== null && 'id' in params) {
+    if (typeof params.id === 'string') return params.id
+  }
+  throw new Error('a route that names no customer asks for one')
+}
+
 /** Keeps who was given what, or refused it, and why. */
 export type Audit = (
   request: FastifyRequest,
@@ -58,7 +66,7 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
     reply.header('cache-control', 'no-store')
     reply.header('pragma', 'no-cache')
     if (settings.corsIsOn) reply.header('vary', VARY)
-    const { id } = CustomerParams.parse(request.params)
+    const id = customerIdOf(request)
     if (!settings.customerIdPattern.test(id) || NEVER_A_CUSTOMER.has(id))
       return done(new BrokerError('invalid_customer_id', 'this is not the form of a customer id'))
     reply.logFields.customer = id
@@ -66,17 +74,14 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
   }
 
   return {
-    onRequest: [
-      wellFormed,
-      createAuthentication(authenticate, limits, ({ params }) => CustomerParams.parse(params).id),
-    ],
+    onRequest: [wellFormed, createAuthentication(authenticate, limits, customerIdOf)],
     onError(request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void) {
       const failure = toBrokerError(error)
       const { code } = failure
       const event = REFUSALS[code]
       reply.logFields.code = code
       if (event)
-        audit(request, CustomerParams.parse(request.params).id, null, {
+        audit(request, customerIdOf(request), null, {
           event,
           reason: refusalReason(failure) ?? code,
         })

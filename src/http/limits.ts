@@ -1,7 +1,7 @@
 import rateLimit, { type FastifyRateLimitStore } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BrokerError } from '../errors.ts'
-import type { Counters } from './counters.ts'
+import type { Count, Counters } from './counters.ts'
 
 export type Limit = { readonly max: number; readonly windowMs: number }
 
@@ -31,6 +31,13 @@ export type LimitDeps = {
   readonly onLimited: (tier: 'customer' | 'address') => void
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What a limit is about to count for it. */
+    counted: { readonly key: string; readonly limit: Limit } | null
+  }
+}
+
 type RateLimit = ReturnType<FastifyInstance['createRateLimit']>
 
 /**
@@ -43,36 +50,51 @@ export function createLimits(
   settings: LimitSettings,
   deps: LimitDeps,
 ): Limits {
-  const subjects = new WeakMap<FastifyRequest, { key: string; limit: Limit }>()
-  const subject = (request: FastifyRequest) =>
-    subjects.get(request) ?? { key: '', limit: settings.perCustomer }
+  app.decorateRequest('counted', null)
 
-  const limiter = (counters: Counters): RateLimit => {
+  const limiter = (counters: Counters, usual: Limit): RateLimit => {
     let check: RateLimit = () => Promise.reject(new Error('the rate limiter has not started'))
     // A scope of its own for each: the plugin keeps one store a scope.
     app.register(async (scope) => {
       await scope.register(rateLimit, { global: false, store: storeOver(counters) })
-      check = scope.createRateLimit({
-        keyGenerator: (request) => subject(request).key,
-        max: (request) => subject(request).limit.max,
-        timeWindow: (request) => subject(request).limit.windowMs,
+      const keyGenerator = (request: FastifyRequest) => request.counted?.key ?? ''
+      // Apart, because the plugin waits a turn for every setting that it has to ask for.
+      const checkUsual = scope.createRateLimit({
+        keyGenerator,
+        max: usual.max,
+        timeWindow: usual.windowMs,
       })
+      const checkOwn = scope.createRateLimit({
+        keyGenerator,
+        max: ({ counted }) => counted?.limit.max ?? 0,
+        timeWindow: ({ counted }) => counted?.limit.windowMs ?? 0,
+      })
+      check = (request, options) =>
+        (request.counted?.limit === usual ? checkUsual : checkOwn)(request, options)
     })
     return (request, options) => check(request, options)
   }
-  const customers = limiter(deps.customers)
-  const failures = limiter(deps.failures)
+  const customers = limiter(deps.customers, settings.perCustomer)
+  const failures = limiter(deps.failures, settings.authFailures)
 
-  const failureKey = (request: FastifyRequest) => `address:${deps.addressKey(request.ip)}`
+  const countedAs = (request: FastifyRequest) => ({
+    key: `address:${deps.addressKey(request.ip)}`,
+    limit: settings.authFailures,
+  })
+
+  async function checkCustomer(request: FastifyRequest) {
+    try {
+      return await customers(request)
+    } catch (cause) {
+      const message = 'the rate limit could not be checked'
+      throw new BrokerError('limiter_unavailable', message, { cause })
+    }
+  }
 
   return {
     async spend(request, reply, customerId, own = settings.perCustomer) {
-      subjects.set(request, { key: `customer:${customerId}`, limit: own })
-      const state = await customers(request).catch((cause: unknown) => {
-        throw new BrokerError('limiter_unavailable', 'the rate limit could not be checked', {
-          cause,
-        })
-      })
+      request.counted = { key: `customer:${customerId}`, limit: own }
+      const state = await checkCustomer(request)
       if (state.isAllowed) return
 
       const resetSeconds = Math.max(1, Math.ceil(state.ttl / 1000))
@@ -89,7 +111,7 @@ export function createLimits(
     },
 
     async admitUnknown(request) {
-      subjects.set(request, { key: failureKey(request), limit: settings.authFailures })
+      request.counted = countedAs(request)
       const state = await failures(request, { increment: false })
       if (state.isAllowed || state.remaining > 0) return
       deps.onLimited('address')
@@ -99,7 +121,7 @@ export function createLimits(
     },
 
     async countFailure(request) {
-      subjects.set(request, { key: failureKey(request), limit: settings.authFailures })
+      request.counted = countedAs(request)
       await failures(request)
     },
   }
@@ -109,7 +131,9 @@ type Callback = Parameters<FastifyRateLimitStore['incr']>[1]
 
 /** Our counters in the shape the plugin asks for: it makes the store itself, from a class. */
 function storeOver(counters: Counters) {
-  const answer = (count: Promise<{ count: number; resetMs: number }>, callback: Callback) => {
+  const answer = (count: Count | Promise<Count>, callback: Callback) => {
+    if (!(count instanceof Promise))
+      return callback(null, { current: count.count, ttl: count.resetMs })
     count.then(
       ({ count: current, resetMs: ttl }) => callback(null, { current, ttl }),
       (error: unknown) =>

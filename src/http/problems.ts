@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -104,24 +105,30 @@ export function answerInProblems(app: FastifyInstance): void {
     const failure = toBrokerError(error)
     // A refused caller is not an error of ours; an upstream that fails is someone's to look at.
     if (failure.code === 'internal_error')
-      request.log.error({ err: failure.cause }, 'internal error')
+      request.log.error({ request_id: request.id, err: failure.cause }, 'internal error')
     else if (FAILURES[failure.code][0] >= 500)
-      request.log.warn({ code: failure.code, err: failure.cause }, failure.message)
+      request.log.warn(
+        { request_id: request.id, code: failure.code, err: failure.cause },
+        failure.message,
+      )
     return sendProblem(request, reply, failure)
   })
 
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? '/'
-    const matching = METHODS.filter((method) => app.findRoute({ method, url: path }) !== null)
-    if (matching.length === 0)
-      return sendProblem(request, reply, new BrokerError('not_found', 'there is no such path'))
-    reply.header('allow', matching.join(', '))
-    return sendProblem(
-      request,
-      reply,
-      new BrokerError('method_not_allowed', `this path takes ${matching.join(', ')}`),
-    )
-  })
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(request, reply, nothingHere(app, request, reply)),
+  )
+  // Before the body is read: it may be refused for reasons that have nothing to do with the path.
+  app.addHook('onRequest', (request, reply, done) =>
+    done(request.is404 ? nothingHere(app, request, reply) : undefined),
+  )
+}
+
+function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply) {
+  const path = request.url.split('?', 1)[0] ?? '/'
+  const matching = METHODS.filter((method) => app.findRoute({ method, url: path }) !== null)
+  if (matching.length === 0) return new BrokerError('not_found', 'there is no such path')
+  reply.header('allow', matching.join(', '))
+  return new BrokerError('method_not_allowed', `this path takes ${matching.join(', ')}`)
 }
 
 const METHODS = ['GET', 'POST', 'DELETE'] as const
@@ -147,7 +154,11 @@ function parserFailure({ code = '', rawPacket }: ParserError): readonly [Failure
 /** What the HTTP parser itself refuses: there is no request yet, hence no request id. */
 export function refuseUnreadable(error: ParserError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [code, detail] = parserFailure(error)
+  refuseOn(socket, ...parserFailure(error))
+}
+
+/** Answers on the bare connection, and closes it. */
+export function refuseOn(socket: Duplex, code: FailureCode, detail: string): void {
   const [status] = FAILURES[code]
   const body = JSON.stringify(problem(code, detail))
   socket.end(

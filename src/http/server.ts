@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import { validatorCompiler } from 'fastify-type-provider-zod'
 import { BrokerError, type FailureCode } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { BOUNDS, type Bounds } from './bounds.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
+import { ambiguity, answerForNode } from './strictness.ts'
+import { compileValidator } from './validation.ts'
 
 export type ServerSettings = {
   readonly trustProxy: boolean | number | readonly string[]
@@ -28,7 +29,13 @@ const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
 declare module 'fastify' {
   interface FastifyReply {
     /** What the request's line in the log tells beyond the common fields. */
-    logFields: { customer?: string; code?: FailureCode; source?: string }
+    logFields: {
+      customer?: string
+      code?: FailureCode
+      source?: string
+      trace_id?: string
+      span_id?: string
+    }
   }
 }
 
@@ -51,6 +58,8 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
       headersTimeout: bounds.headersTimeoutMs,
       maxHeaderSize: bounds.headerBytes,
       connectionsCheckingInterval: bounds.checkEveryMs,
+      // Refused below, in our words.
+      requireHostHeader: false,
     },
     // Too long an id is to be told so, and not "no such path".
     routerOptions: { maxParamLength: bounds.urlCharacters },
@@ -58,17 +67,20 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     return503OnClosing: false,
     genReqId: ({ headers: { 'x-request-id': id } }) =>
       typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID(),
+    // A logger of its own for every request would be made for the few lines that name the request themselves.
+    childLoggerFactory: (logger, bindings, options) =>
+      options.level === undefined ? logger : logger.child(bindings, options),
     clientErrorHandler: refuseUnreadable,
     frameworkErrors: (error, request, reply) => {
       app.errorHandler(error, request, reply)
     },
   })
 
-  app.setValidatorCompiler(validatorCompiler)
+  app.setValidatorCompiler(compileValidator)
   // Replies are built from our own types; a test holds them against the document. Checking each again costs more than making it.
   app.setSerializerCompiler(() => (body) => JSON.stringify(body))
   readOnlyJson(app)
-  answerInProblems(app)
+  answerForNode(app)
   boundConnections(app.server, bounds, log)
 
   app.decorateRequest('caller', null)
@@ -85,6 +97,8 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
       return done(
         new BrokerError('headers_too_large', `there may be ${bounds.headers} headers at most`),
       )
+    const ambiguous = ambiguity(request.raw)
+    if (ambiguous) return done(ambiguous)
     if (phase() !== 'serving') {
       // The next request of this connection goes to a replica that stays.
       reply.header('connection', 'close')
@@ -93,6 +107,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     }
     done()
   })
+  answerInProblems(app)
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown'
     const method = request.method
@@ -102,6 +117,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     )
     request.log.info(
       {
+        request_id: request.id,
         method,
         route,
         status: reply.statusCode,

@@ -61,13 +61,15 @@ export function serveTokens(
       connectionTags: ask.connection_template_tags,
       connectionTagsMode: ask.connection_template_tags_mode,
     }
-    const permission = await permit(callerOf(request), { route: 'issue', asked })
+    const permitted = permit(callerOf(request), { route: 'issue', asked })
+    const permission = permitted instanceof Promise ? await permitted : permitted
     await limits.spend(request, reply, customerId, permission.limit)
     const wanted = tokenRequest(permission.settings, asked, permission.tagsAreRequired)
-    const { token, source } = await broker.issue(wanted, {
+    const issued = broker.issue(wanted, {
       minTtlMs: (ask.min_ttl ?? 0) * 1000,
       refresh: ask.refresh ?? false,
     })
+    const { token, source } = issued instanceof Promise ? await issued : issued
 
     metrics.tokenRequests.labels(type, source).inc()
     audit(request, customerId, type, { event: 'token.issued', source, token })

@@ -1,5 +1,10 @@
 import type { Log } from '../log.ts'
-import { createClient, createMessageConnection, type RedisSettings } from './client.ts'
+import {
+  createClient,
+  createMessageConnection,
+  type RedisSettings,
+  reconnectPauseMs,
+} from './client.ts'
 import type { RedisClient, RedisLink } from './link.ts'
 import { createPatience, NoAnswerError } from './patience.ts'
 import { failureName, isRefusal } from './replies.ts'
@@ -57,8 +62,19 @@ export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): Re
     mine.on('close', () => {
       if (mine === client) become('away')
     })
-    mine.connect().catch(() => {})
+    // A failover that is announced while the library connects makes it give up for good.
+    mine.on('end', () => {
+      const again = () => {
+        if (state !== 'closed' && (mine === client || mine === successor)) connect(mine)
+      }
+      setTimeout(again, reconnectPauseMs(1)).unref()
+    })
+    connect(mine)
     return mine
+  }
+
+  function connect(mine: RedisClient): void {
+    mine.connect().catch(() => {})
   }
 
   function takeOver(fresh: RedisClient, by: RedisSettings): void {

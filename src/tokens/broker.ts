@@ -13,6 +13,8 @@ import { type CacheKey, createSealer, derivedKey } from './seal.ts'
 import { createSupply } from './supply.ts'
 import { type Demand, meets, refreshAfter, type Token, type TokenRequest } from './token.ts'
 
+export type { Issued, IssueSource } from './issuing.ts'
+
 export type BrokerSettings = {
   /** Everything in the upstream settings that decides tokens, and is no secret. */
   readonly identity: readonly string[]

@@ -1,7 +1,14 @@
 import type { MemoryCache } from './memory-cache.ts'
 import { isUpstreamAway, noteFailure } from './renewal.ts'
 import type { Landing, Supply } from './supply.ts'
-import { type Demand, mayBeServed, meets, meetsWhileAway, type Token, type TokenRequest } from './token.ts'
+import {
+  type Demand,
+  mayBeServed,
+  meets,
+  meetsWhileAway,
+  type Token,
+  type TokenRequest,
+} from './token.ts'
 
 /** `refreshed`: one was kept that would have done, had the caller not asked for a newer one. */
 export type IssueSource = 'hit' | 'miss' | 'collapsed' | 'refreshed'

@@ -22,6 +22,8 @@ export type UpstreamDeps = {
   readonly now?: () => number
   readonly random?: () => number
   readonly sleep?: Sleep
+  /** Headers that carry a trace on to the upstream; none unless tracing is on. */
+  readonly outgoing?: () => Readonly<Record<string, string>>
   readonly onExchange?: (outcome: ExchangeOutcome) => void
   readonly onMint?: (event: MintEvent) => void
   /** Calls that are under way, exchanges included. */
@@ -57,6 +59,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
       {
         now,
         clocks,
+        outgoing: deps.outgoing,
         onInFlight: (change) => {
           inFlight += change
           onInFlight(inFlight)

@@ -43,6 +43,8 @@ export type CallDeps = {
   readonly now: () => number
   readonly clocks: ClockWatch
   readonly onInFlight: (change: 1 | -1) => void
+  /** Headers that carry a trace on. */
+  readonly outgoing?: (() => Readonly<Record<string, string>>) | undefined
 }
 
 function createDispatcher(settings: CallSettings): Dispatcher {
@@ -79,7 +81,12 @@ export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method: call.method,
-      headers: { accept: 'application/json', 'user-agent': 'token-broker', ...call.headers },
+      headers: {
+        accept: 'application/json',
+        'user-agent': 'token-broker',
+        ...call.headers,
+        ...deps.outgoing?.(),
+      },
       body: call.body ?? null,
       signal: deadline.signal,
     })

@@ -194,7 +194,7 @@ describe('renewing', () => {
 
     await clock.pass(960)
     const atOnce = broker.requests.length - 20
-    await clock.pass(60)
+    await clock.pass(65)
 
     expect(atOnce).toBeLessThan(5)
     expect(broker.requests).toHaveLength(40)

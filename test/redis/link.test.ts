@@ -171,6 +171,17 @@ describe('Redis that goes away', () => {
     await until(() => link.up, 'Redis')
   })
 
+  test('a connection that the library has given up is opened again', async () => {
+    const redis = await startOwn()
+    const { link, ping } = await linkTo(redis)
+
+    await link.run(async (client) => client.disconnect())
+    await until(() => !link.up, 'the loss')
+
+    await until(() => link.up, 'Redis')
+    expect(await ping()).toBe('PONG')
+  })
+
   test('a server that loads its data is waited for, without anybody waiting for it', async () => {
     const redis = await startOwn({ args: ['--save', '1 1', '--enable-debug-command', 'yes'] })
     const client = await admin(redis)

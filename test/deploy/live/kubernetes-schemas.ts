@@ -8,6 +8,7 @@ import type { Manifest } from './manifests.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const COMPILER = join(ROOT, 'node_modules', '.bin', 'tsc')
 
 /** The npm module with the models of an object's API group. */
 const moduleOf = ({ apiVersion }: Manifest) =>
@@ -51,10 +52,11 @@ export async function typeMistakes(manifests: readonly Manifest[]): Promise<stri
   await writeFile(file, lines.join('\n'))
   try {
     const strict = ['--noEmit', '--strict', '--skipLibCheck', '--ignoreConfig']
-    await run('npx', ['--no', 'tsc', ...strict, '--module', 'nodenext', file], { cwd: ROOT })
+    await run(COMPILER, [...strict, '--module', 'nodenext', file], { cwd: ROOT })
     return []
   } catch (error) {
-    const { stdout } = z.object({ stdout: z.string() }).parse(error)
+    // Without a word it is the compiler that has failed.
+    const { stdout } = z.object({ stdout: z.string().min(1) }).parse(error)
     return stdout.split('\n').filter((line) => line !== '')
   } finally {
     await rm(folder, { recursive: true })

@@ -1,0 +1,47 @@
+import { pino } from 'pino'
+
+/** Where lines of text go. */
+export type Output = {
+  write(line: string): void
+  /** Writes what is held back before it returns: for a process that is about to end. */
+  flush(): void
+}
+
+/** What waits for a slow reader at most; past it lines are lost. */
+const MOST_WAITING_BYTES = 8 * 1024 * 1024
+/** Short, as a process that is killed loses what is held back. */
+const HOLD_MS = 10
+
+/**
+ * Standard output, for the log and for the audit: the lines of a few milliseconds go out as one write, made
+ * beside the event loop. All that is written there goes through one of these, so that no line ends up
+ * within another.
+ */
+export function createOutput(descriptor = 1): Output {
+  const stream = pino.destination({
+    dest: descriptor,
+    sync: false,
+    maxLength: MOST_WAITING_BYTES,
+  })
+  // A reader that has gone away must not end the service.
+  stream.on('error', () => {})
+
+  let held: string[] = []
+  function pass(): void {
+    if (held.length === 0) return
+    const text = held.join('')
+    held = []
+    stream.write(text)
+  }
+
+  return {
+    write(line) {
+      if (held.length === 0) setTimeout(pass, HOLD_MS).unref()
+      held.push(line)
+    },
+    flush() {
+      pass()
+      stream.flushSync()
+    },
+  }
+}

@@ -12,6 +12,18 @@ import { tidied } from './openapi.ts'
 const DESCRIPTION = `Hands a page or a backend a short-lived Airbyte Embedded token for one customer.
 The organisation's own token never leaves the server. All failures are problem documents (RFC 9457).`
 
+/** The page loads its own files, and calls this service alone. Over plain http too, as on a laptop. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
 /** Collects what the routes say of themselves; must be there before them. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -68,7 +80,8 @@ const clientSchema = (() => {
 export async function serveDocs(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    staticCSP: true,
+    staticCSP: PAGE_POLICY,
+    theme: { title: 'Token broker' },
     // The page keeps no credential: who reloads it types it again.
     uiConfig: { persistAuthorization: false, deepLinking: true },
     logLevel: 'warn',

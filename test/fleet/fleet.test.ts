@@ -1,10 +1,13 @@
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, onTestFinished, test, vi } from 'vitest'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
 import { newPrefix } from '../support/brokers.ts'
 import { type BrokerFleet, type FleetBroker, startFleet } from '../support/fleet.ts'
 import { startPrivateRedis, until } from '../support/private-redis.ts'
 import { newCustomer } from '../support/service.ts'
+
+// Real processes, on machines that may have much else to do.
+vi.setConfig({ testTimeout: 60_000 })
 
 let fleet: BrokerFleet
 let upstream: Sandbox

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
 import { createTokenClient } from '../../src/client/client.js'
 import { newPrefix } from '../support/brokers.ts'
 import { userToken } from '../support/jwt.ts'
 import { startPrivateRedis, until } from '../support/private-redis.ts'
 import { JWT_SECRET, newCustomer, type ServiceOptions, startService } from '../support/service.ts'
+
+// Real processes, on machines that may have much else to do.
+vi.setConfig({ testTimeout: 60_000 })
 
 const MINUTE = 60_000
 const JWT = { JWT_SECRET, JWT_AUDIENCE: 'token-broker' }
@@ -190,7 +193,7 @@ describe('lessons', () => {
     const { a, b, upstream, prefix } = await startTwo()
     const customer = newCustomer()
     await a.ask(customer)
-    upstream.fail({ on: 'mint', status: 403 })
+    upstream.fail({ on: 'mint', what: 'status', status: 403 })
     const error = await b.ask(newCustomer())
     const redis = new Redis(inject('redisUrl'))
     onTestFinished(() => redis.disconnect())

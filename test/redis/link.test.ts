@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { Redis } from 'ioredis'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { RedisSettings } from '../../src/redis/client.ts'
 import { createScript } from '../../src/redis/script.ts'
 import { createTestLog, redisSettings, startLink } from '../support/brokers.ts'
@@ -12,6 +12,9 @@ import {
   startPrivateRedis,
   until,
 } from '../support/private-redis.ts'
+
+// Real processes, on machines that may have much else to do.
+vi.setConfig({ testTimeout: 60_000 })
 
 async function startOwn(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const redis = await startPrivateRedis(options)

@@ -1,5 +1,5 @@
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { RedisSettings } from '../../src/redis/client.ts'
 import type { ReloadableRedisLink } from '../../src/redis/redis-link.ts'
 import {
@@ -13,6 +13,9 @@ import {
 } from '../support/brokers.ts'
 import { until } from '../support/private-redis.ts'
 import { startRedisCluster, startSentinelTrio, startTlsRedis } from '../support/redis-shapes.ts'
+
+// Real processes, on machines that may have much else to do.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** Two replicas over this Redis: what one mints the other has, and what one forgets the other forgets. */
 async function startTwo(settings: RedisSettings) {

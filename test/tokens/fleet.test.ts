@@ -1,4 +1,4 @@
-import { expect, inject, test } from 'vitest'
+import { expect, inject, test, vi } from 'vitest'
 import { BrokerError } from '../../src/errors.ts'
 import type { BrokerSettings } from '../../src/tokens/broker.ts'
 import {
@@ -16,6 +16,9 @@ import {
   type TestUpstream,
 } from '../support/brokers.ts'
 import { until } from '../support/private-redis.ts'
+
+// Real processes, on machines that may have much else to do.
+vi.setConfig({ testTimeout: 60_000 })
 
 const AWAY = new BrokerError('upstream_unavailable', 'away', { retryAfterMs: 7_000 })
 

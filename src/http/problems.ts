@@ -77,16 +77,20 @@ export function toBrokerError(error: unknown): BrokerError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const known = FRAMEWORK_FAILURES[code]
   if (known) return new BrokerError(...known, { cause: error })
-  // The JSON parser's refusals carry a status and no code.
+  // What plugins and parsers refuse carries a status and no code of its own.
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
-  if (status === 400) return new BrokerError('invalid_request', 'the body is not valid JSON')
+  if (typeof status !== 'number' || status < 400 || status > 499) return unknownFailure(error)
+  if (status === 403 || status === 404) return new BrokerError('not_found', 'there is no such path')
   if (status === 413) return new BrokerError('too_large', 'the body may have 16384 bytes at most')
   if (status === 415)
     return new BrokerError('unsupported_media_type', 'send the body as application/json')
-  return new BrokerError('internal_error', 'the fault is ours, and it has been logged', {
-    cause: error,
-  })
+  return new BrokerError('invalid_request', 'the request is not valid')
 }
+
+const unknownFailure = (cause: unknown) =>
+  new BrokerError('internal_error', 'the fault is ours, and it has been logged', { cause })
+
+const MOST_DETAIL = 500
 
 /** Names the field and the rule, never the value: it may be a token in the wrong place. */
 function validationDetail(error: FastifyError): string {
@@ -96,7 +100,9 @@ function validationDetail(error: FastifyError): string {
     const path = issue.instancePath.replace(/^\//, '').replaceAll('/', '.')
     return `${path === '' ? '' : `${path}: `}${issue.message ?? 'is not valid'}`
   })
-  return `${part}: ${issues.slice(0, 5).join('; ')}`
+  const detail = `${part}: ${issues.slice(0, 5).join('; ')}`
+  // An unknown field is named, and its name is as long as the caller likes.
+  return detail.length > MOST_DETAIL ? `${detail.slice(0, MOST_DETAIL)}…` : detail
 }
 
 /** Covers every route: errors, unknown paths and methods, and what the parser refuses before there is a request. */

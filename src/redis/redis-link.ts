@@ -1,4 +1,4 @@
-import type { Log } from '../log.ts'
+import { type AnnouncementDeps, createAnnouncements } from './announcements.ts'
 import {
   createClient,
   createMessageConnection,
@@ -7,17 +7,12 @@ import {
 } from './client.ts'
 import type { RedisClient, RedisLink } from './link.ts'
 import { createPatience, NoAnswerError } from './patience.ts'
-import { failureName, isRefusal } from './replies.ts'
+import { isRefusal } from './replies.ts'
 import { createSubscriber } from './subscriber.ts'
 
 export type ReloadableRedisLink = RedisLink & {
   /** Goes over to new settings, such as a changed password, once a connection by them stands. */
   reload(settings: RedisSettings): void
-}
-
-export type RedisLinkDeps = {
-  readonly log: Log
-  readonly onUp?: (up: boolean) => void
 }
 
 class RedisAwayError extends Error {
@@ -32,23 +27,25 @@ class RedisAwayError extends Error {
 type State = 'starting' | 'up' | 'away' | 'silent' | 'refusing' | 'closed'
 
 const PROBE_AFTER_MS = 250
-/** So long it has to serve before it is said to be back: one line per outage, not one per flicker. */
-const STEADY_AFTER_MS = 1_000
 const DEFAULT_COMMAND_TIMEOUT_MS = 100
 
-export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): ReloadableRedisLink {
-  const { log } = deps
+export function createRedisLink(
+  initial: RedisSettings,
+  deps: AnnouncementDeps,
+): ReloadableRedisLink {
+  const announcements = createAnnouncements(deps)
   let settings = initial
   const within = createPatience(settings.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS)
   const { promise: started, resolve: start } = Promise.withResolvers<void>()
   let state: State = 'starting'
-  let announced: boolean | undefined
   let probeTimer: NodeJS.Timeout | undefined
-  let steadyTimer: NodeJS.Timeout | undefined
   /** By new settings, and not ready yet. */
   let successor: RedisClient | undefined
   let client = open(settings)
-  const subscriber = createSubscriber(() => createMessageConnection(settings, client))
+  const subscriber = createSubscriber(
+    () => createMessageConnection(settings, client),
+    announcements.refused,
+  )
 
   function open(by: RedisSettings): RedisClient {
     const mine = createClient(by)
@@ -91,20 +88,10 @@ export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): Re
     state = next
     start()
     clearTimeout(probeTimer)
-    clearTimeout(steadyTimer)
     if (next === 'silent') void probe()
     if (next === 'refusing') probeTimer = setTimeout(probe, PROBE_AFTER_MS).unref()
-    if (next !== 'up') announce(false, reason)
-    else if (announced === undefined) announce(true)
-    else steadyTimer = setTimeout(() => announce(true), STEADY_AFTER_MS).unref()
-  }
-
-  function announce(up: boolean, reason?: unknown): void {
-    if (announced === up) return
-    announced = up
-    deps.onUp?.(up)
-    if (up) log.info({}, 'Redis is there')
-    else log.warn({ reason: failureName(reason), state }, 'Redis is away, going on without it')
+    if (next === 'up') announcements.up()
+    else announcements.away(next, reason)
   }
 
   /** A write, because a server may answer and still not take any. Unlimited: its answer is the news. */
@@ -131,6 +118,7 @@ export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): Re
       if (asked === client && state === 'up') {
         if (error instanceof NoAnswerError) become('silent', error)
         else if (isRefusal(error)) become('refusing', error)
+        else announcements.refused(error)
       }
       throw error
     }
@@ -152,7 +140,7 @@ export function createRedisLink(initial: RedisSettings, deps: RedisLinkDeps): Re
     async close() {
       state = 'closed'
       clearTimeout(probeTimer)
-      clearTimeout(steadyTimer)
+      announcements.close()
       subscriber.close()
       successor?.disconnect()
       client.disconnect()

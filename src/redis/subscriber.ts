@@ -14,7 +14,10 @@ export type Subscriber = {
 const HEARTBEAT_MS = 1_000
 
 /** Hears every message on its channels, or says that it may have missed some. */
-export function createSubscriber(connect: () => Redis): Subscriber {
+export function createSubscriber(
+  connect: () => Redis,
+  onRefusal: (error: unknown) => void,
+): Subscriber {
   const listeners = new Map<string, Listener[]>()
   let connection: Redis | undefined
   let timer: NodeJS.Timeout | undefined
@@ -47,7 +50,8 @@ export function createSubscriber(connect: () => Redis): Subscriber {
   async function subscribe(mine: Redis, channels: readonly string[]): Promise<void> {
     try {
       await mine.subscribe(...channels)
-    } catch {
+    } catch (error) {
+      onRefusal(error)
       mine.disconnect()
       return
     }

@@ -58,7 +58,6 @@ export type Broker = {
 
 const MEMORY_HIT: CacheEvent = { tier: 'memory', op: 'get', outcome: 'hit' }
 const MEMORY_MISS: CacheEvent = { tier: 'memory', op: 'get', outcome: 'miss' }
-const MEMORY_EVICT: CacheEvent = { tier: 'memory', op: 'evict', outcome: 'ok' }
 
 /** So that a waiter gets the failure of the mint it waits for, rather than mint beside it. */
 const WAIT_LONGER_MS = 2_000
@@ -84,6 +83,7 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
           { longestWaitMs: settings.mintTimeLimitMs + WAIT_LONGER_MS },
           {
             link: deps.redis,
+            log: deps.log,
             vault: () => vault,
             memory,
             now,
@@ -100,7 +100,6 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
     supply.evict(customerId)
     if (customerId === null) memory.forgetAll()
     else memory.forget(customerId)
-    observers.onCache(MEMORY_EVICT)
     observers.onEntries(memory.count)
   }
 
@@ -114,6 +113,7 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
 
   async function evict(customerId: string | null): Promise<void> {
     forget(customerId)
+    observers.onCache({ tier: 'memory', op: 'evict', outcome: 'ok' })
     try {
       await fleet.evict(customerId)
     } finally {

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
 import { z } from 'zod'
 import { BrokerError } from '../errors.ts'
+import type { Log } from '../log.ts'
 import type { RedisLink } from '../redis/link.ts'
 import { FORMAT } from './cache-key.ts'
 import type { FleetMessage } from './messages.ts'
@@ -22,6 +23,7 @@ export type EvictionDeps = {
   readonly channel: string
   /** `null`: every customer, or nobody knows which. */
   readonly onEvicted: (customerId: string | null) => void
+  readonly log: Log
   readonly uptime: () => number
 }
 
@@ -43,7 +45,7 @@ const EpochReply = z.tuple([z.string(), z.number(), z.number()])
  * holds stays good, and what Redis lost is put back.
  */
 export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions {
-  const { vault, channel, onEvicted, uptime } = deps
+  const { vault, channel, onEvicted, log, uptime } = deps
   const startedAt = uptime()
   const epochKey = link.key(`${FORMAT}:epoch`)
   let last: string | undefined
@@ -112,7 +114,10 @@ export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions 
       if (known === undefined) {
         const ageSeconds = (uptime() - startedAt) / 1_000
         if (evictedSecondsAgo >= 0 && evictedSecondsAgo <= ageSeconds + 1) onEvicted(null)
-      } else if (known !== epoch && !isBeginning(epoch)) onEvicted(null)
+      } else if (known !== epoch && !isBeginning(epoch)) {
+        log.info({}, 'an eviction was missed: forgetting all tokens in memory')
+        onEvicted(null)
+      }
       return began === 1 || (known !== undefined && known !== epoch && isBeginning(epoch))
         ? 'lost'
         : 'current'

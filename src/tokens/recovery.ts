@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Log } from '../log.ts'
 import type { RedisLink } from '../redis/link.ts'
 import type { Names } from './cache-key.ts'
 import type { Evictions } from './eviction.ts'
@@ -18,6 +19,7 @@ export type Recovery = {
 }
 
 export type RecoveryDeps = {
+  readonly log: Log
   readonly names: () => Names
   readonly memory: MemoryCache
   readonly cache: RedisCache
@@ -34,7 +36,7 @@ const AT_ONCE = 50
  * put into Redis. Otherwise each replica would mint for each customer once more.
  */
 export function createRecovery(link: RedisLink, deps: RecoveryDeps): Recovery {
-  const { names, memory, cache, evictions } = deps
+  const { log, names, memory, cache, evictions } = deps
   let isUnderWay = false
   let redisHasLostAll = false
   let hasUnshared = false
@@ -65,6 +67,11 @@ export function createRecovery(link: RedisLink, deps: RecoveryDeps): Recovery {
       if (!redisHasLostAll && !hasUnshared) return
       // Before, because more may be minted while these are put.
       hasUnshared = false
+      if (redisHasLostAll && memory.count > 0)
+        log.info(
+          { tokens: memory.count },
+          'Redis has lost its tokens: putting back those held here',
+        )
       await seedWhere(redisHasLostAll ? () => true : (held) => held.stamp === null)
       redisHasLostAll = false
     } catch {

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import type { Log } from '../log.ts'
 import type { RedisLink } from '../redis/link.ts'
 import { type CacheName, FORMAT, type Names } from './cache-key.ts'
 import type { SharedToken } from './fleet.ts'
-import type { Lease } from './lease.ts'
+import { LEASE_MS, type Lease } from './lease.ts'
 import type { CacheEvent } from './observers.ts'
 import { keepScript, seedScript, seekScript } from './redis-scripts.ts'
 import type { Sealer } from './seal.ts'
@@ -44,13 +45,16 @@ const SeekReply = z.union([
 /** The workspace is worth knowing as long as a token of it lives, whichever clock is right. */
 const KEEP_LONGER_MS = 60_000
 
-export function createRedisCache(
-  link: RedisLink,
-  vault: () => Vault,
-  leaseMs: number,
-  now: () => number,
-  onCache: (event: CacheEvent) => void,
-): RedisCache {
+export type RedisCacheDeps = {
+  readonly vault: () => Vault
+  readonly log: Log
+  readonly now: () => number
+  readonly onCache: (event: CacheEvent) => void
+}
+
+export function createRedisCache(link: RedisLink, deps: RedisCacheDeps): RedisCache {
+  const { vault, log, now, onCache } = deps
+  let hasWarned = false
   const count = (op: CacheEvent['op'], outcome: CacheEvent['outcome']) =>
     onCache({ tier: 'redis', op, outcome })
   const keyOf = (name: { customer: string }) => link.key(`${FORMAT}:{${name.customer}}`)
@@ -95,7 +99,7 @@ export function createRedisCache(
             lease.key,
             lease.variant,
             lease.owner,
-            leaseMs,
+            LEASE_MS,
             passedOver,
             customerIsKnown ? 1 : 0,
           ),
@@ -110,7 +114,16 @@ export function createRedisCache(
       const [, sealed, stamp, keptForMs] = found
       const placed = openToken(vault().sealer, name, sealed)
       count('get', placed === null ? 'undecipherable' : 'hit')
-      if (placed === null) return { kind: 'unreadable', stamp }
+      if (placed === null) {
+        // Once: while keys rotate it is common, and at any other time the count goes on telling.
+        if (!hasWarned)
+          log.warn(
+            {},
+            'a token in Redis was sealed with a key that is not among ours, or tampered with',
+          )
+        hasWarned = true
+        return { kind: 'unreadable', stamp }
+      }
       return { kind: 'value', shared: { token: placed.token, stamp, keptForMs } }
     },
 

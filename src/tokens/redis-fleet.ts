@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import type { Log } from '../log.ts'
 import type { RedisLink } from '../redis/link.ts'
 import type { CacheName } from './cache-key.ts'
 import { createEvictions } from './eviction.ts'
 import type { Fleet, MintRight, Search, Sought } from './fleet.ts'
-import { createLeases, LEASE_MS, type Lease } from './lease.ts'
+import { createLeases, type Lease } from './lease.ts'
 import type { MemoryCache } from './memory-cache.ts'
 import { createNews, newsChannel } from './news.ts'
 import type { CacheEvent } from './observers.ts'
@@ -18,6 +19,7 @@ export type RedisFleetSettings = {
 
 export type RedisFleetDeps = {
   readonly link: RedisLink
+  readonly log: Log
   readonly vault: () => Vault
   readonly memory: MemoryCache
   readonly now: () => number
@@ -32,13 +34,19 @@ const POLL_EVERY_MS = 200
 
 /** The replicas that share a Redis. */
 export function createRedisFleet(settings: RedisFleetSettings, deps: RedisFleetDeps): Fleet {
-  const { link, vault, memory, now, uptime, onCache, onEvicted } = deps
-  const cache = createRedisCache(link, vault, LEASE_MS, now, onCache)
+  const { link, log, vault, memory, now, uptime, onCache, onEvicted } = deps
+  const cache = createRedisCache(link, { vault, log, now, onCache })
   const leases = createLeases(link)
   const watches = createWatches()
   const channel = newsChannel(link)
-  const evictions = createEvictions(link, { vault, channel, uptime, onEvicted })
-  const recovery = createRecovery(link, { names: () => vault().names, memory, cache, evictions })
+  const evictions = createEvictions(link, { vault, channel, log, uptime, onEvicted })
+  const recovery = createRecovery(link, {
+    log,
+    names: () => vault().names,
+    memory,
+    cache,
+    evictions,
+  })
   const onGap = () => void recovery.catchUp()
   const news = createNews(link, { vault, memory, watches, evictions, onGap })
 
@@ -120,7 +128,15 @@ export function createRedisFleet(settings: RedisFleetSettings, deps: RedisFleetD
   return {
     seek,
     workspaceOf: (customerId) => cache.workspaceOf(customerId).catch(() => null),
-    evict: (customerId) => evictions.evict(customerId),
+    async evict(customerId) {
+      try {
+        await evictions.evict(customerId)
+        onCache({ tier: 'redis', op: 'evict', outcome: 'ok' })
+      } catch (error) {
+        onCache({ tier: 'redis', op: 'evict', outcome: 'error' })
+        throw error
+      }
+    },
     async close() {
       recovery.close()
       await leases.close()

@@ -79,7 +79,9 @@ export function createSupply(deps: SupplyDeps): Supply {
       }
       const { token, stamp, keptForMs } = sought.shared
       const at = nowAtLeast(token, now(), keptForMs)
-      if (!flight.evicted) memory.put(customerId, variant, token, stamp, keptForMs)
+      const held = memory.peek(customerId, variant)
+      const isNewer = held === undefined || held.hit.token.receivedAt <= token.receivedAt
+      if (isNewer && !flight.evicted) memory.put(customerId, variant, token, stamp, keptForMs)
       if (fits(token, at)) return { token, from: sought.waited ? 'other-replica' : 'shared' }
       passedOver = stamp
     }

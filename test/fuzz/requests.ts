@@ -66,7 +66,7 @@ const text = fc.oneof(
 )
 
 const customerId = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom('alice', 'bob') },
+  { weight: 9, arbitrary: fc.constantFrom('alice', 'bob') },
   { weight: 1, arbitrary: fc.constantFrom('default', '.', '..', 'Alice', 'alice ', 'ali/ce') },
   { weight: 1, arbitrary: fc.stringMatching(/^[A-Za-z0-9._~:@-]{1,128}$/) },
   { weight: 2, arbitrary: text },
@@ -83,7 +83,7 @@ const encoded = (id: fc.Arbitrary<string>) =>
     return [...Buffer.from(value)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
   })
 
-const query = fc
+const someQuery = fc
   .array(
     fc.tuple(
       fc.oneof(
@@ -100,6 +100,11 @@ const query = fc
   .map((pairs) =>
     pairs.length === 0 ? '' : `?${pairs.map(([name, value]) => `${name}=${value}`).join('&')}`,
   )
+
+const query = fc.oneof(
+  { weight: 2, arbitrary: fc.constantFrom('', '?type=scoped', '?type=widget&min_ttl=60') },
+  { weight: 1, arbitrary: someQuery },
+)
 
 const target = fc.oneof(
   {
@@ -223,7 +228,11 @@ const json = fc.oneof(
 
 const body = fc.oneof(
   { weight: 3, arbitrary: fc.constant(null) },
-  { weight: 4, arbitrary: json },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('{}', '{"type":"scoped"}', '{"type":"widget","refresh":true}'),
+  },
+  { weight: 3, arbitrary: json },
   { weight: 1, arbitrary: deep },
   { weight: 1, arbitrary: bytes(200) },
   {
@@ -236,8 +245,14 @@ export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc
   .record({
     method,
     target,
-    credential: fc.constantFrom(...CREDENTIALS),
-    headers: fc.array(header, { maxLength: 6 }),
+    credential: fc.oneof(
+      fc.constantFrom(...CREDENTIALS),
+      fc.constantFrom<Credential>('service', 'alice', 'bob'),
+    ),
+    headers: fc.oneof(
+      { weight: 2, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(header, { maxLength: 6 }) },
+    ),
     mediaType: fc.oneof(
       { weight: 4, arbitrary: fc.constant('application/json') },
       {
@@ -302,10 +317,8 @@ const FIELDS = [
   'X: \xff\xfe\x80\r\n',
   'x\r\n',
 ]
-const ENDS = ['\r\n', '\r\n', '\r\n', '\r\n', '\n', '\r', '\0\r\n']
+const ENDS = [...Array<string>(20).fill('\r\n'), '\n', '\r', '\0\r\n']
 const BODIES = [
-  '',
-  '',
   'hello',
   '{"type":"scoped"}',
   '0\r\n\r\n',
@@ -323,9 +336,15 @@ const message = fc
   .record({
     start: fc.constantFrom(...START_LINES),
     credential: fc.constantFrom('', '{{credential}}'),
-    fields: fc.array(fc.constantFrom(...FIELDS), { maxLength: 3 }),
+    fields: fc.oneof(
+      { weight: 2, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(fc.constantFrom(...FIELDS), { maxLength: 3 }) },
+    ),
     end: fc.constantFrom(...ENDS),
-    body: fc.constantFrom(...BODIES),
+    body: fc.oneof(
+      { weight: 2, arbitrary: fc.constant('') },
+      { weight: 1, arbitrary: fc.constantFrom(...BODIES) },
+    ),
   })
   .map(
     ({ start, credential, fields, end, body }) =>

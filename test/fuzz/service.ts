@@ -48,7 +48,9 @@ export async function startFuzzed() {
       RATE_LIMIT_AUTH_FAILURES: '1000000',
     },
     sandbox: { workspaceCreationMs: 0, remembers: 1000 },
-    deps: { bounds: { headersTimeoutMs: 100, requestTimeoutMs: 150, checkEveryMs: 25 } },
+    deps: {
+      bounds: { headersTimeoutMs: 100, requestTimeoutMs: 150, checkEveryMs: 25, keepAliveMs: 100 },
+    },
   })
   const { url } = await service.app.listen()
 

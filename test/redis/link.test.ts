@@ -218,14 +218,16 @@ describe('Redis that goes away', () => {
     expect(warnings(log)).toEqual([])
   })
 
-  test('an error about one command says nothing about the server', async () => {
+  test('a refusal of one command is told once, and says nothing about the server', async () => {
     const redis = await startOwn()
     const { link, log } = await linkTo(redis)
 
-    await timeToFail(() => link.run((client) => client.call('NOSUCHCOMMAND')))
+    for (let i = 0; i < 3; i++)
+      await timeToFail(() => link.run((client) => client.call('NOSUCHCOMMAND', 'a-customer')))
 
     expect(link.up).toBe(true)
-    expect(warnings(log)).toEqual([])
+    expect(warnings(log)).toMatchObject([{ fields: { reason: 'ERR' } }])
+    expect(JSON.stringify(log.lines)).not.toContain('a-customer')
   })
 })
 

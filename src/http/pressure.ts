@@ -22,12 +22,13 @@ export type Pressure = {
 const SAMPLE_EVERY_MS = 500
 const RESOLUTION_MS = 10
 
-/** What a cached token would have to wait for. */
-const MOST_LATE_MS = 100
+/** What a kept token would have to wait for. */
+const MOST_LATE_MS = 200
 /** Past it the collector works more than we do. */
 const MOST_HEAP_SHARE = 0.9
-/** A single pause, such as a large collection, is over before it helps to refuse anybody. */
-const SAMPLES_THAT_AGREE = 2
+/** A burst or a large collection is over before it helps to refuse anybody. */
+const SAMPLES_TO_BEGIN = 4
+const SAMPLES_TO_END = 2
 const RETRY_AFTER_MS = 2000
 /** The gate before the upstream is far narrower; this bounds those who wait for the org token. */
 const MOST_MINTS_AT_ONCE = 2000
@@ -43,7 +44,7 @@ export function createPressure(deps: { readonly log: Log; readonly gauges?: Gaug
     const heapShare = gauges.heapShare()
     const isTooMuch = lateMs > MOST_LATE_MS || heapShare > MOST_HEAP_SHARE
     disagreeing = isTooMuch === high ? 0 : disagreeing + 1
-    if (disagreeing < SAMPLES_THAT_AGREE) return
+    if (disagreeing < (high ? SAMPLES_TO_END : SAMPLES_TO_BEGIN)) return
     high = isTooMuch
     disagreeing = 0
     const fields = { late_ms: lateMs, heap_share: Math.round(heapShare * 100) / 100 }

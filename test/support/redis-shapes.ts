@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process'
-import { appendFile, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
+import { selfSigned } from './certificate.ts'
 import { freePort, type PrivateRedis, startPrivateRedis, until } from './private-redis.ts'
-
-const run = promisify(execFile)
 
 type Address = { readonly host: string; readonly port: number }
 
@@ -186,20 +183,9 @@ export type TlsRedis = PrivateRedis & {
 export async function startTlsRedis(keyPrefix: string): Promise<TlsRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'token-broker-tls-'))
   const at = (name: string) => join(folder, name)
-  const openssl = (...args: string[]) => run('openssl', args)
-  await openssl(
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-    ...['-keyout', at('ca.key'), '-out', at('ca.pem'), '-days', '2', '-subj', '/CN=test authority'],
-  )
-  await openssl(
-    ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-    ...['-keyout', at('redis.key'), '-out', at('redis.csr'), '-subj', '/CN=localhost'],
-  )
-  await writeFile(at('ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
-  await openssl(
-    ...['x509', '-req', '-in', at('redis.csr'), '-CA', at('ca.pem'), '-CAkey', at('ca.key')],
-    ...['-CAcreateserial', '-out', at('redis.pem'), '-days', '2', '-extfile', at('ext')],
-  )
+  const { key, cert } = await selfSigned()
+  await writeFile(at('redis.key'), key)
+  await writeFile(at('redis.pem'), cert)
   const tlsPort = await freePort()
   const user = { name: 'token-broker', password: 'p@ss/word:with%signs' }
   const rights = `~${keyPrefix}* &${keyPrefix}* +@read +@write +@scripting +@pubsub +@connection +info +time`
@@ -211,13 +197,13 @@ export async function startTlsRedis(keyPrefix: string): Promise<TlsRedis> {
     args: [
       ['--tls-port', `${tlsPort}`, '--tls-auth-clients', 'no'],
       ['--tls-cert-file', at('redis.pem'), '--tls-key-file', at('redis.key')],
-      ['--tls-ca-cert-file', at('ca.pem'), '--aclfile', at('users.acl')],
+      ['--tls-ca-cert-file', at('redis.pem'), '--aclfile', at('users.acl')],
     ].flat(),
   })
   return {
     ...redis,
     user,
-    ca: await readFile(at('ca.pem'), 'utf8'),
+    ca: cert,
     tlsUrl: `rediss://localhost:${tlsPort}`,
     async setPassword(password) {
       const admin = new Redis({ port: redis.port, username: 'admin', password: 'admin' })

@@ -1,5 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
@@ -13,6 +13,7 @@ import { runDoctor } from '../../src/commands/doctor-run.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { SandboxChange } from '../../src/sandbox/settings.ts'
 import type { Verdict } from '../../src/upstream/doctor-kit.ts'
+import { selfSigned } from '../support/certificate.ts'
 
 type Env = Record<string, string>
 
@@ -337,7 +338,7 @@ describe('a misconfiguration is named, with the setting to change', () => {
 
   test('a certificate that nobody here knows', async () => {
     const sandbox = await sandboxWith()
-    const port = await listening(createTlsServer(selfSigned(), answering(404)))
+    const port = await listening(createTlsServer(await selfSigned(), answering(404)))
 
     const { problems } = await diagnosis({
       ...goodEnv(sandbox),
@@ -371,16 +372,14 @@ const answering =
     response.writeHead(status).end()
   }
 
-function selfSigned(): { key: string; cert: string; certFile: string } {
+/** A certificate, and the file that makes it an authority. */
+async function certificate() {
   const folder = mkdtempSync(join(tmpdir(), 'doctor-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  execFileSync('openssl', ['req', '-x509', ...made, '-keyout', key, '-out', cert, ...subject], {
-    stdio: 'ignore',
-  })
-  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8'), certFile: cert }
+  const pair = await selfSigned()
+  const certFile = join(folder, 'cert.pem')
+  writeFileSync(certFile, pair.cert)
+  return { ...pair, certFile }
 }
 
 describe('while credentials change', () => {
@@ -431,7 +430,7 @@ test('on the command line it prints a line a verdict, and exits accordingly', as
 test('a private authority and a proxy are no obstacle once they are set', async () => {
   const sandbox = await sandboxWith()
   const { port: sandboxPort } = new URL(sandbox.url)
-  const { certFile, ...pair } = selfSigned()
+  const { certFile, ...pair } = await certificate()
   const sockets = new Set<Socket>()
   onTestFinished(() => sockets.forEach((socket) => void socket.destroy()))
   const joined = (one: Duplex, port: number) => {

@@ -39,12 +39,12 @@ test(`${CUSTOMERS} customers and ${CALLS} calls survive whatever happens to Redi
   const { wrong, retried, slowestMs } = await load.end
 
   const figures = mintsBy(fleet.upstream, outages)
-  console.info(
+  process.stdout.write(
     [
       `chaos: ${CALLS} calls, ${wrong.length} wrong, ${retried} sent again to another replica, slowest ${slowestMs} ms`,
       ...outages.map(({ name, from, to }) => `  ${name}: ${to - from} ms`),
       `  mints: ${figures.total}, of those ${figures.during} while Redis was away`,
-      `  mints outside of the outages, for each customer: ${figures.perCustomer.toFixed(3)}`,
+      `  mints outside of the outages, for each customer: ${figures.perCustomer.toFixed(3)}\n`,
     ].join('\n'),
   )
   expect(wrong).toEqual([])

@@ -103,12 +103,12 @@ export async function runLoad(job: Job): Promise<LoadResult> {
     return lane
   }
 
-  /** Does not sleep between requests: a timer's millisecond is longer than most replies take. */
-  function keepPace(perSecond: number): void {
+  /** Sends what has become due, on lanes that are free. */
+  function keepPace(perSecond: number): () => void {
     let dueAt = performance.now()
     // Independent callers: the time between two of them is any time, and that much on average.
     const gapMs = () => (-Math.log(1 - Math.random()) * 1000) / perSecond
-    const turn = () => {
+    return () => {
       const now = performance.now()
       while (dueAt <= now) {
         overdue.push(dueAt)
@@ -122,9 +122,16 @@ export async function runLoad(job: Job): Promise<LoadResult> {
         }
         lane.send(due)
       }
-      if (!isOver) setImmediate(turn)
     }
+  }
+
+  /**
+   * Never sleeps: a timer's millisecond is longer than most replies take, and waking a sleeper is work that
+   * the kernel does in the server's time.
+   */
+  function stayAwake(turn: () => void): void {
     turn()
+    if (!isOver) setImmediate(stayAwake, turn)
   }
 
   const lanes = await Promise.all(Array.from({ length: job.connections }, openLane))
@@ -132,9 +139,10 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   let cpuBefore = cpuSecondsOf(job.pid)
   if (pattern.kind === 'steady') {
     idle.push(...lanes)
-    keepPace(pattern.perSecond)
+    stayAwake(keepPace(pattern.perSecond))
   } else {
     for (const lane of lanes.slice(0, requests.length)) lane.send(performance.now())
+    stayAwake(() => {})
   }
 
   if (pattern.kind !== 'each-once') {

@@ -267,8 +267,13 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       const overdue = setTimeout(() => {
         for (const { server: http } of servers) http.closeAllConnections()
       }, graceMs)
+      // Connections that were busy when the servers closed: Node lets them idle, and waits for them.
+      const idle = setInterval(() => {
+        for (const { server: http } of servers) http.closeIdleConnections()
+      }, CLOSE_IDLE_EVERY_MS)
       await Promise.all(servers.map((each) => each.close()))
       clearTimeout(overdue)
+      clearInterval(idle)
       pressure.close()
       await broker.close()
       authenticator.close()
@@ -280,6 +285,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     },
   }
 }
+
+const CLOSE_IDLE_EVERY_MS = 50
 
 /** What no token's digest is equal to, for all anybody knows. */
 const NOBODY = randomBytes(32)

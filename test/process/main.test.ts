@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -188,6 +188,31 @@ describe('the stop', () => {
 
     expect([ready.status, cached.status, (await running).status]).toEqual([503, 200, 200])
     expect(cached.headers.get('connection')).toBe('close')
+    expect(await exit).toBe(0)
+  })
+
+  test('a connection that was busy at the signal and is kept alive does not hold it up', async () => {
+    const upstream = await startUpstream()
+    const { url, child, line, exit } = await startBrokerProcess(
+      environment(upstream, { SHUTDOWN_DELAY: '0ms', SHUTDOWN_GRACE: '60s' }),
+    )
+    const hold = upstream.hold('mint')
+    const agent = new Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const running = new Promise<number | undefined>((resolve) => {
+      const path = `/customers/${newCustomer()}/token`
+      get(`${url}${path}`, { agent, headers: asService }, (reply) => {
+        reply.resume()
+        resolve(reply.statusCode)
+      })
+    })
+    await hold.reached(1)
+
+    child.kill('SIGTERM')
+    await line(({ msg }) => msg === 'stopping')
+    hold.release()
+
+    expect(await running).toBe(200)
     expect(await exit).toBe(0)
   })
 

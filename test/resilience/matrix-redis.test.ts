@@ -138,7 +138,7 @@ row(
 row(
   'Redis is back',
   [
-    '200. What was minted meanwhile is shared again with the next mint',
+    '200. New tokens are shared again',
     async () => {
       const service = await startWithRedis()
       await service.redis.kill()

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as after } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dashboardQueries } from '../dashboard-queries.ts'
+import { asked, dashboardQueries } from '../dashboard-queries.ts'
 import { startObservedFleet } from './observed-fleet.ts'
 import { type PrivatePrometheus, startPrivatePrometheus } from './private-prometheus.ts'
 import { steadyLoad } from './steady-load.ts'
@@ -36,9 +36,7 @@ afterAll(async () => {
 
 describe('a dashboard panel shows data of a fleet under load', () => {
   test.each(dashboardQueries())('$panel: $expr', async ({ expr }) => {
-    const samples = await prometheus.query(
-      expr.replaceAll(/\$(job|instance)/g, '.+').replaceAll('$__rate_interval', '10s'),
-    )
+    const samples = await prometheus.query(asked(expr, '10s'))
 
     expect(samples).not.toEqual([])
     expect(samples.filter(({ value }) => Number.isFinite(value))).not.toEqual([])

@@ -6,9 +6,16 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { freePort, until } from '../../support/private-redis.ts'
 
+export type Series = {
+  readonly labels: Readonly<Record<string, string>>
+  readonly points: readonly (readonly [seconds: number, value: number])[]
+}
+
 export type PrivatePrometheus = {
   /** The samples of an instant query. */
   query(expr: string): Promise<readonly { labels: Record<string, string>; value: number }[]>
+  /** The series of a range query, a value a second. */
+  range(expr: string, seconds: number): Promise<readonly Series[]>
   /** Names of the alerts that fire just now. */
   firing(): Promise<readonly string[]>
   stop(): Promise<void>
@@ -27,6 +34,17 @@ const Samples = z.object({
       z.object({
         metric: z.record(z.string(), z.string()),
         value: z.tuple([z.number(), z.string()]),
+      }),
+    ),
+  }),
+})
+
+const Ranges = z.object({
+  data: z.object({
+    result: z.array(
+      z.object({
+        metric: z.record(z.string(), z.string()),
+        values: z.array(z.tuple([z.number(), z.coerce.number()])),
       }),
     ),
   }),
@@ -96,6 +114,17 @@ export async function startPrivatePrometheus(
         labels: metric,
         value: Number(value[1]),
       }))
+    },
+    async range(expr, seconds) {
+      const end = Date.now() / 1000
+      const asked = new URLSearchParams({
+        query: expr,
+        start: `${end - seconds}`,
+        end: `${end}`,
+        step: '1',
+      })
+      const { data } = Ranges.parse(await get(`/api/v1/query_range?${asked}`))
+      return data.result.map(({ metric, values }) => ({ labels: metric, points: values }))
     },
     async firing() {
       const { alerts } = Alerts.parse(await get('/api/v1/alerts')).data

@@ -2,7 +2,7 @@ import { createApp } from './app.ts'
 import { createSettingsView } from './config/settings-view.ts'
 import { loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
-import { createOutput } from './output.ts'
+import { createOutput, createPrettyOutput } from './output.ts'
 import { stopOnSignals } from './signals.ts'
 import { readVersion } from './version.ts'
 import { watchFiles } from './watch-files.ts'
@@ -10,7 +10,7 @@ import { watchFiles } from './watch-files.ts'
 /** `EX_CONFIG` of sysexits.h: trying again changes nothing until somebody changes the configuration. */
 const EXIT_MISCONFIGURED = 78
 
-const output = createOutput()
+const output = process.stdout.isTTY ? await createPrettyOutput() : createOutput()
 process.on('exit', () => output.flush())
 
 const loaded = loadConfig(process.env)

@@ -45,3 +45,16 @@ export function createOutput(descriptor = 1): Output {
     },
   }
 }
+
+/** For people at a terminal: the same lines, to be read. */
+export async function createPrettyOutput(): Promise<Output> {
+  // Loaded only where there is somebody to read it.
+  const { default: pretty } = await import('pino-pretty')
+  const stream = pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' })
+  return {
+    write: (line) => {
+      stream.write(line)
+    },
+    flush: () => {},
+  }
+}

@@ -9,7 +9,7 @@ import { newPrefix } from '../support/brokers.ts'
 import { until } from '../support/private-redis.ts'
 import { spawnBroker, startBrokerProcess } from '../support/process.ts'
 import { environment, newCustomer, SERVICE_KEY, startService } from '../support/service.ts'
-import { healthOf, linesThatSay, matrix, metric, untilSaid } from './matrix.ts'
+import { healthOf, matrix, metric, untilSaid } from './matrix.ts'
 import { openLine } from './sockets.ts'
 
 const { row, isWhatTheDocumentSays } = matrix('The process')
@@ -87,11 +87,11 @@ row(
     'Those that are there: as ever. New ones: closed at once',
     async () => {
       const { first, second } = await startWithOneConnection()
-      const so_far = first.received.length
+      const soFar = first.received.length
 
       expect(await second.closed).toBe('')
       first.send('GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n')
-      await until(() => first.received.length > so_far, 'another reply')
+      await until(() => first.received.length > soFar, 'another reply')
     },
   ],
   [

@@ -44,7 +44,7 @@ const Ranges = z.object({
     result: z.array(
       z.object({
         metric: z.record(z.string(), z.string()),
-        values: z.array(z.tuple([z.number(), z.coerce.number()])),
+        values: z.array(z.tuple([z.number(), z.string()])),
       }),
     ),
   }),
@@ -124,7 +124,10 @@ export async function startPrivatePrometheus(
         step: '1',
       })
       const { data } = Ranges.parse(await get(`/api/v1/query_range?${asked}`))
-      return data.result.map(({ metric, values }) => ({ labels: metric, points: values }))
+      return data.result.map(({ metric, values }) => ({
+        labels: metric,
+        points: values.map(([at, value]) => [at, Number(value)] as const),
+      }))
     },
     async firing() {
       const { alerts } = Alerts.parse(await get('/api/v1/alerts')).data

@@ -27,37 +27,39 @@ const load = steadyLoad(60, async (index) => {
   await broker.ask(customer, `?type=${type}`, index % 20 === 0 ? `wrong-key-${index}` : undefined)
 })
 
-await after((SECONDS / 3) * 1000)
-await fleet.redis.kill()
-fleet.sandbox.fail({ what: 'status', on: 'mint', status: 500, probability: 0.3, times: 'always' })
-await after((SECONDS / 3) * 1000)
-await fleet.redis.start()
-fleet.sandbox.clearFaults()
-await after((SECONDS / 3) * 1000)
+try {
+  await after((SECONDS / 3) * 1000)
+  await fleet.redis.kill()
+  fleet.sandbox.fail({ what: 'status', on: 'mint', status: 500, probability: 0.3, times: 'always' })
+  await after((SECONDS / 3) * 1000)
+  await fleet.redis.start()
+  fleet.sandbox.clearFaults()
+  await after((SECONDS / 3) * 1000)
 
-const panels = await Promise.all(
-  dashboardPanels().map(async (panel) => {
-    const found = panel.targets.map(async ({ expr, legendFormat }) => {
-      const series = await prometheus.range(asked(expr, '10s'), SECONDS)
-      return series.map((each) => ({
-        ...each,
-        name: legendFormat.replaceAll(/\{\{(\w+)\}\}/g, (_, label) => each.labels[label] ?? ''),
-      }))
-    })
-    return { panel, lines: (await Promise.all(found)).flat() }
-  }),
-)
+  const panels = await Promise.all(
+    dashboardPanels().map(async (panel) => {
+      const found = panel.targets.map(async ({ expr, legendFormat }) => {
+        const series = await prometheus.range(asked(expr, '10s'), SECONDS)
+        return series.map((each) => ({
+          ...each,
+          name: legendFormat.replaceAll(/\{\{(\w+)\}\}/g, (_, label) => each.labels[label] ?? ''),
+        }))
+      })
+      return { panel, lines: (await Promise.all(found)).flat() }
+    }),
+  )
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync)
-const browser = await chromium.launch({
-  ...(executablePath && { executablePath }),
-  args: ['--no-sandbox'],
-})
-const page = await browser.newPage({ viewport: { width: 1410, height: 900 } })
-await page.setContent(picturePage(panels))
-await page.screenshot({ path: PICTURE, fullPage: true })
-await browser.close()
-
-await load.stop()
-await prometheus.stop()
-await fleet.stop()
+  const executablePath = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync)
+  const browser = await chromium.launch({
+    ...(executablePath && { executablePath }),
+    args: ['--no-sandbox'],
+  })
+  const page = await browser.newPage({ viewport: { width: 1410, height: 900 } })
+  await page.setContent(picturePage(panels))
+  await page.screenshot({ path: PICTURE, fullPage: true })
+  await browser.close()
+} finally {
+  await load.stop()
+  await prometheus.stop()
+  await fleet.stop()
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest'
+import { newCustomer, startService } from '../support/service.ts'
+
+test('an hour of mints over org tokens that live three seconds: no request fails', async () => {
+  let now = Date.now()
+  const clock = () => now
+  const { ask, upstream } = await startService({
+    now: clock,
+    sandbox: { now: clock, orgTokenLifeMs: 3000, workspaceCreationMs: 0 },
+  })
+  const end = now + 3_600_000
+  const failed: unknown[] = []
+  let asked = 0
+
+  while (now < end) {
+    const reply = await ask(newCustomer())
+    asked++
+    if (reply.statusCode !== 200) failed.push(reply.json())
+    // Out of step with the tokens' lives, so that they are met at every age.
+    now += 1700
+  }
+
+  expect(failed).toEqual([])
+  expect(upstream.counts.mints.total).toBeGreaterThanOrEqual(asked)
+  expect(upstream.counts.exchanged).toBeGreaterThan(1000)
+}, 120_000)

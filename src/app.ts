@@ -92,7 +92,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     refusalOutcomes: REFUSAL_OUTCOMES,
   })
   let phase: Phase = 'serving'
-  const auditLog = createAuditLog(config.audit, { log, now })
+  const auditLog = createAuditLog(config.audit, {
+    log,
+    now,
+    ...(deps.output && { stdout: deps.output }),
+  })
 
   const redis =
     config.redis &&

@@ -11,10 +11,12 @@ export type Output = {
 const MOST_WAITING_BYTES = 8 * 1024 * 1024
 /** Short, as a process that is killed loses what is held back. */
 const HOLD_MS = 10
+/** As much as one write carries well. */
+const MOST_HELD = 16 * 1024
 
 /**
- * Standard output, for the log and for the audit: the lines of a few milliseconds go out as one write, made
- * beside the event loop. All that is written there goes through one of these, so that no line ends up
+ * Standard output, for the log and for the audit: many lines go out as one write, made beside the event
+ * loop. All that is written there goes through one of these, so that no line ends up
  * within another.
  */
 export function createOutput(descriptor = 1): Output {
@@ -26,18 +28,19 @@ export function createOutput(descriptor = 1): Output {
   // A reader that has gone away must not end the service.
   stream.on('error', () => {})
 
-  let held: string[] = []
+  let held = ''
   function pass(): void {
-    if (held.length === 0) return
-    const text = held.join('')
-    held = []
+    if (held === '') return
+    const text = held
+    held = ''
     stream.write(text)
   }
 
   return {
     write(line) {
-      if (held.length === 0) setTimeout(pass, HOLD_MS).unref()
-      held.push(line)
+      if (held === '') setTimeout(pass, HOLD_MS).unref()
+      held += line
+      if (held.length >= MOST_HELD) pass()
     },
     flush() {
       pass()

@@ -2,6 +2,9 @@ import { closeSync, openSync } from 'node:fs'
 import { pino } from 'pino'
 import type { Log } from '../log.ts'
 
+/** Where lines go that others write to as well. */
+export type AuditOutput = { write(line: string): void }
+
 export type AuditFile = {
   write(line: string): void
   /** Opens the file by its name again, after a rotation has moved it away. */
@@ -18,8 +21,15 @@ const CLOSE_WITHIN_MS = 2000
 const FILE_MODE = 0o640
 
 /** `stdout`, or a file that is appended to. @throws Error, when the file cannot be written */
-export function openAuditFile(destination: string, log: Log, now: () => number): AuditFile {
+export function openAuditFile(
+  destination: string,
+  deps: { readonly log: Log; readonly now: () => number; readonly stdout?: AuditOutput },
+): AuditFile {
+  const { log, now, stdout } = deps
   const isFile = destination !== 'stdout'
+  if (!isFile && stdout)
+    return { write: (line) => stdout.write(line), reopen: () => {}, close: async () => {} }
+
   // Opened here once, so that a folder that is not there stops the start and not the first request.
   if (isFile) closeSync(openSync(destination, 'a', FILE_MODE))
   const stream = pino.destination({

@@ -1,6 +1,7 @@
+import { createIsoTime } from '../iso-time.ts'
 import type { Log } from '../log.ts'
 import type { Token, TokenType } from '../tokens/token.ts'
-import { openAuditFile } from './audit-file.ts'
+import { type AuditOutput, openAuditFile } from './audit-file.ts'
 import type { Caller } from './caller.ts'
 import { createFingerprint } from './fingerprint.ts'
 
@@ -50,71 +51,62 @@ const MOST_USER_AGENT = 256
  */
 export function createAuditLog(
   settings: AuditSettings,
-  deps: { readonly log: Log; readonly now?: () => number },
+  deps: { readonly log: Log; readonly now?: () => number; readonly stdout?: AuditOutput },
 ): AuditLog {
   const now = deps.now ?? Date.now
-  const file = openAuditFile(settings.destination, deps.log, now)
+  const file = openAuditFile(settings.destination, { ...deps, now })
   const fingerprintOf = createFingerprint(settings.fingerprintKey)
+  const isoTime = createIsoTime()
 
   // By the object, not by the value: it is forgotten together with the token, and costs no hash to find.
-  const known = new WeakMap<Token, { expires_at: string; token_fingerprint: string }>()
-  function namesOf(token: Token) {
+  const known = new WeakMap<Token, string>()
+  function tokenFields(token: Token): string {
     const kept = known.get(token)
     if (kept !== undefined) return kept
-    const made = {
-      expires_at: new Date(token.expiresAt).toISOString(),
-      token_fingerprint: fingerprintOf(token.value),
-    }
+    const made =
+      `"expires_at":"${isoTime.milliseconds(token.expiresAt)}",` +
+      `"token_fingerprint":"${fingerprintOf(token.value)}"`
     known.set(token, made)
     return made
   }
 
-  function told(decided: Decided) {
+  function toldFields(decided: Decided): string {
     switch (decided.event) {
-      case 'token.issued':
-        return {
-          outcome: 'allowed',
-          source: decided.source === 'hit' ? 'cache' : 'mint',
-          ...namesOf(decided.token),
-        }
+      case 'token.issued': {
+        const source = decided.source === 'hit' ? 'cache' : 'mint'
+        return `"outcome":"allowed","source":"${source}",${tokenFields(decided.token)}`
+      }
       case 'token.refused':
-        return { outcome: 'refused', reason: decided.reason }
+        return `"outcome":"refused","reason":${json(decided.reason)}`
       case 'token.limited':
-        return { outcome: 'limited', reason: decided.reason }
+        return `"outcome":"limited","reason":${json(decided.reason)}`
       case 'token.evicted':
-        return { outcome: 'allowed' }
+        return '"outcome":"allowed"'
       case 'token.introspected':
-        return {
-          outcome: 'allowed',
-          active: decided.active,
-          token_fingerprint: fingerprintOf(decided.value),
-        }
+        return `"outcome":"allowed","active":${decided.active},"token_fingerprint":"${fingerprintOf(decided.value)}"`
     }
   }
 
   return {
-    record(entry) {
-      const line = {
-        time: new Date(now()).toISOString(),
-        event: entry.decided.event,
-        ...callerFields(entry.caller),
-        customer: entry.customerId,
-        kind: entry.type,
-        ...told(entry.decided),
-        request_id: entry.requestId,
-        address: entry.address,
-        user_agent: entry.userAgent?.slice(0, MOST_USER_AGENT) ?? null,
-      }
-      file.write(`${JSON.stringify(line)}\n`)
+    // By hand, because a third of the time that a cached token takes us would go into making objects for JSON.
+    record({ decided, caller, customerId, type, requestId, address, userAgent }) {
+      file.write(
+        `{"time":"${isoTime.milliseconds(now())}","event":"${decided.event}",${callerFields(caller)},` +
+          `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)},` +
+          `"request_id":${json(requestId)},"address":${json(address)},` +
+          `"user_agent":${json(userAgent?.slice(0, MOST_USER_AGENT) ?? null)}}\n`,
+      )
     },
     reopen: () => file.reopen(),
     close: () => file.close(),
   }
 }
 
-function callerFields(caller: Caller | null) {
-  if (caller === null) return { caller: 'unknown' }
-  if (caller.kind === 'service') return { caller: caller.kind, caller_name: caller.name }
-  if (caller.kind === 'anyone') return { caller: caller.kind }
-  return { caller: caller.kind, subject: caller.subjectDigest }
+const json = (value: string | null) => JSON.stringify(value)
+
+function callerFields(caller: Caller | null): string {
+  if (caller === null) return '"caller":"unknown"'
+  if (caller.kind === 'service') return `"caller":"service","caller_name":${json(caller.name)}`
+  if (caller.kind === 'anyone') return '"caller":"anyone"'
+  return `"caller":"${caller.kind}","subject":"${caller.subjectDigest}"`
 }

@@ -50,7 +50,7 @@ export function createAuthenticator(settings: CallersSettings, deps: CallersDeps
   function known(credentials: Credentials, shown: Presented): Caller | undefined {
     if (shown.way === 'key') return current.service(shown.digest)
     if (shown.way === 'bearer')
-      return current.service(shown.digest) ?? current.jwt?.remembered(nameOf(shown.digest))
+      return current.jwt?.remembered(shown.digest) ?? current.service(shown.digest)
     if (shown.way !== 'cookie' || crossSite(credentials, current.settings.session)) return undefined
     return current.session?.remembered(shown.cookie, credentials.customerId)
   }
@@ -81,7 +81,7 @@ export function createAuthenticator(settings: CallersSettings, deps: CallersDeps
         return session.verify(shown.cookie, credentials.customerId)
       }
       if (shown.way === 'bearer' && jwt && hasThreeParts(shown.token))
-        return jwt.verify(shown.token, nameOf(shown.digest))
+        return jwt.verify(shown.token, shown.digest)
       throw new BrokerError('unauthenticated', 'the credential is not valid', {
         credentialSent: true,
       })
@@ -98,9 +98,6 @@ export function createAuthenticator(settings: CallersSettings, deps: CallersDeps
     close: () => http.close(),
   }
 }
-
-/** A digest as the name of an entry: no longer than it must be, and quick to make. */
-const nameOf = (digest: Buffer) => digest.toString('latin1')
 
 const hasThreeParts = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)
 

@@ -2,13 +2,13 @@ import { hash } from 'node:crypto'
 import type { Credentials } from './caller.ts'
 import { namedCookies } from './cookies.ts'
 
-/** The one credential of a request that counts, or why none does. */
+/** The one credential of a request that counts, by its SHA-256 in hex, or why none does. */
 export type Presented =
   | { readonly way: 'nothing' }
   /** Two credentials at once: which of them was meant is not ours to guess. */
   | { readonly way: 'contradiction' }
-  | { readonly way: 'key'; readonly digest: Buffer }
-  | { readonly way: 'bearer'; readonly digest: Buffer; readonly token: string }
+  | { readonly way: 'key'; readonly digest: string }
+  | { readonly way: 'bearer'; readonly digest: string; readonly token: string }
   | { readonly way: 'cookie'; readonly cookie: string }
 
 /** Which cookies tell a session; `null`: all of them, `undefined`: cookies do not count here. */
@@ -35,4 +35,5 @@ export function presented(credentials: Credentials, cookies: SessionCookies): Pr
   return session === '' ? NOTHING : { way: 'cookie', cookie: session }
 }
 
-const sha256 = (text: string) => hash('sha256', text, 'buffer')
+// As text, because it is a name to look up under: a buffer takes longer to make than the digest.
+const sha256 = (text: string) => hash('sha256', text, 'hex')

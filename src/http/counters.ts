@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { SharedCounters } from './shared-counters.ts'
 
 /** How often something happened in the window that is open now, and how long that stays open. */
@@ -11,24 +10,32 @@ export type Counters = {
   read(name: string, windowMs: number): Count | Promise<Count>
 }
 
-/** As many as are counted at once in one process; past that the least recently seen starts afresh. */
+/** As many as are counted at once in one process; past that the window that was opened first is forgotten. */
 const MOST_LOCAL = 200_000
 
 /** Fixed windows, opened by the first event. The clock is passed in; a clock set back ends the window. */
 export function createLocalCounters(now: () => number = Date.now): Counters {
-  const windows = new LRUCache<string, { count: number; endsAt: number }>({ max: MOST_LOCAL })
+  const windows = new Map<string, { count: number; endsAt: number }>()
 
   const open = (name: string, windowMs: number, at: number) => {
     const window = windows.get(name)
     const leftMs = window ? window.endsAt - at : 0
     return window && leftMs > 0 && leftMs <= windowMs ? window : undefined
   }
+  function begin(name: string, endsAt: number) {
+    const window = { count: 0, endsAt }
+    // The map keeps the order of the beginnings, and those that began first end first.
+    windows.delete(name)
+    windows.set(name, window)
+    const [first] = windows.size > MOST_LOCAL ? windows.keys() : []
+    if (first !== undefined) windows.delete(first)
+    return window
+  }
   return {
     add(name, windowMs) {
       const at = now()
-      const window = open(name, windowMs, at) ?? { count: 0, endsAt: at + windowMs }
+      const window = open(name, windowMs, at) ?? begin(name, at + windowMs)
       window.count++
-      if (window.count === 1) windows.set(name, window)
       return { count: window.count, resetMs: window.endsAt - at }
     },
     read(name, windowMs) {

@@ -8,6 +8,7 @@ import type { TokenType } from '../tokens/token.ts'
 import { createAuthentication } from './caller.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
+import { createTogether } from './together.ts'
 
 export const CustomerParams = z.strictObject({
   id: z.string().describe("The customer's id, as the SaaS product knows it"),
@@ -74,7 +75,11 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
   }
 
   return {
-    onRequest: [wellFormed, createAuthentication(authenticate, limits, customerIdOf)],
+    onRequest: [
+      createTogether(),
+      wellFormed,
+      createAuthentication(authenticate, limits, customerIdOf),
+    ],
     onError(request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void) {
       const failure = toBrokerError(error)
       const { code } = failure

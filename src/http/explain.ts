@@ -1,13 +1,13 @@
 import type { Caller } from '../callers/caller.ts'
 import { type PermitPart, refusalReason } from '../callers/permit.ts'
 import { BrokerError } from '../errors.ts'
+import { createIsoTime } from '../iso-time.ts'
 import type { Holder } from '../tokens/holders.ts'
 import { tokenRequest } from '../tokens/request.ts'
 import { refreshAfter, type Token, type TokenRequest, type TokenType } from '../tokens/token.ts'
 import type { Supposed } from './admin.ts'
 import type { Counters } from './counters.ts'
 import type { Limit } from './limits.ts'
-import { wireTime } from './tokens.ts'
 
 export type ExplainSettings = {
   readonly customerIdPattern: RegExp
@@ -29,6 +29,7 @@ export type ExplainDeps = {
  */
 export function createExplain(settings: ExplainSettings, deps: ExplainDeps) {
   const { permit, customers, held, fingerprint } = deps
+  const isoTime = createIsoTime()
 
   return async (supposed: Supposed): Promise<Record<string, unknown>> => {
     const { customerId, allowedOrigin } = supposed
@@ -75,8 +76,8 @@ export function createExplain(settings: ExplainSettings, deps: ExplainDeps) {
       held: token && {
         token_fingerprint: fingerprint(token.value),
         workspace_id: token.workspaceId,
-        expires_at: wireTime(token.expiresAt),
-        refresh_after: wireTime(refreshAfter(token)),
+        expires_at: isoTime.seconds(token.expiresAt),
+        refresh_after: isoTime.seconds(refreshAfter(token)),
       },
     }
   }

@@ -24,18 +24,25 @@ export function tidied(generated: unknown): Record<string, unknown> {
   }
   collect(document.paths)
   const kept = Object.entries(schemas).filter(([name]) => used.has(name))
+  const { openapi, info, servers, tags, ...rest } = document
   const text = JSON.stringify({
-    ...document,
+    openapi,
+    info,
+    servers,
+    tags,
+    ...rest,
     components: {
       ...document.components,
       schemas: Object.fromEntries(kept.map(([name, schema]) => [plain(name, used), schema])),
     },
   })
-  return WithSchemas.parse(
-    JSON.parse(
-      text.replace(REFERENCE, (_all, name) => `"#/components/schemas/${plain(name, used)}"`),
-    ),
-  )
+  return z
+    .record(z.string(), z.unknown())
+    .parse(
+      JSON.parse(
+        text.replace(REFERENCE, (_all, name) => `"#/components/schemas/${plain(name, used)}"`),
+      ),
+    )
 }
 
 /** The generator calls a schema that is read `XInput`; where no `X` is written, it is simply `X`. */

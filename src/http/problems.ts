@@ -1,10 +1,10 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { BrokerError, FAILURES, type FailureCode } from '../errors.ts'
+import type { Log } from '../log.ts'
 
 /** RFC 9457. Codes and types are stable: pages and dashboards match on them. */
 export const Problem = z
@@ -106,17 +106,14 @@ function validationDetail(error: FastifyError): string {
 }
 
 /** Covers every route: errors, unknown paths and methods, and what the parser refuses before there is a request. */
-export function answerInProblems(app: FastifyInstance): void {
+export function answerInProblems(app: FastifyInstance, log: Log = app.log): void {
   app.setErrorHandler((error, request, reply) => {
     const failure = toBrokerError(error)
     // A refused caller is not an error of ours; an upstream that fails is someone's to look at.
     if (failure.code === 'internal_error')
-      request.log.error({ request_id: request.id, err: failure.cause }, 'internal error')
+      log.error({ request_id: request.id, err: failure.cause }, 'internal error')
     else if (FAILURES[failure.code][0] >= 500)
-      request.log.warn(
-        { request_id: request.id, code: failure.code, err: failure.cause },
-        failure.message,
-      )
+      log.warn({ request_id: request.id, code: failure.code, err: failure.cause }, failure.message)
     return sendProblem(request, reply, failure)
   })
 
@@ -132,7 +129,9 @@ export function answerInProblems(app: FastifyInstance): void {
 function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply) {
   const path = request.url.split('?', 1)[0] ?? '/'
   const matching = METHODS.filter((method) => app.findRoute({ method, url: path }) !== null)
-  if (matching.length === 0) return new BrokerError('not_found', 'there is no such path')
+  // A route that takes the method and finds nothing, such as a file's.
+  const isTaken = matching.some((method) => method === request.method)
+  if (isTaken || matching.length === 0) return new BrokerError('not_found', 'there is no such path')
   reply.header('allow', matching.join(', '))
   return new BrokerError('method_not_allowed', `this path takes ${matching.join(', ')}`)
 }
@@ -158,7 +157,7 @@ function parserFailure({ code = '', rawPacket }: ParserError): readonly [Failure
 }
 
 /** What the HTTP parser itself refuses: there is no request yet, hence no request id. */
-export function refuseUnreadable(error: ParserError, socket: Socket): void {
+export function refuseUnreadable(error: ParserError, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   refuseOn(socket, ...parserFailure(error))
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import { BrokerError, type FailureCode } from '../errors.ts'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { BrokerError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { BOUNDS, type Bounds } from './bounds.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
+import { reportRequests } from './reports.ts'
 import { ambiguity, answerForNode } from './strictness.ts'
 import { compileValidator } from './validation.ts'
 
@@ -26,29 +27,13 @@ export type Phase = 'serving' | 'stopping' | 'draining'
 /** A caller's own request id is kept, if it cannot break a log line; it joins the two sides' logs. */
 const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
 
-declare module 'fastify' {
-  interface FastifyReply {
-    /** What the request's line in the log tells beyond the common fields. */
-    logFields: {
-      customer?: string
-      code?: FailureCode
-      source?: string
-      trace_id?: string
-      span_id?: string
-    }
-  }
-}
-
 /** Fastify with our limits, problem documents for every failure, one log line and one measurement a request. */
 export function createServer(settings: ServerSettings, deps: ServerDeps): FastifyInstance {
   const { log, metrics, phase } = deps
   const bounds = { ...BOUNDS, ...settings.bounds }
   const app = Fastify({
-    loggerInstance: log,
-    logController: new LogController({
-      disableRequestLogging: true,
-      requestIdLogLabel: 'request_id',
-    }),
+    // A logger of its own for every request costs more than the two lines that one may have: see `reportRequests`.
+    logger: false,
     trustProxy: proxyTrust(settings.trustProxy),
     bodyLimit: bounds.bodyBytes,
     requestTimeout: bounds.requestTimeoutMs,
@@ -67,9 +52,6 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     return503OnClosing: false,
     genReqId: ({ headers: { 'x-request-id': id } }) =>
       typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID(),
-    // A logger of its own for every request would be made for the few lines that name the request themselves.
-    childLoggerFactory: (logger, bindings, options) =>
-      options.level === undefined ? logger : logger.child(bindings, options),
     clientErrorHandler: refuseUnreadable,
     frameworkErrors: (error, request, reply) => {
       app.errorHandler(error, request, reply)
@@ -84,9 +66,8 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
   boundConnections(app.server, bounds, log)
 
   app.decorateRequest('caller', null)
-  app.decorateReply('logFields')
+  reportRequests(app, metrics, log)
   app.addHook('onRequest', (request, reply, done) => {
-    reply.logFields = {}
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
     if (request.url.length > bounds.urlCharacters)
@@ -107,27 +88,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     }
     done()
   })
-  answerInProblems(app)
-  app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'unknown'
-    const method = request.method
-    metrics.httpRequestDuration.observe(
-      { method: KNOWN_METHODS.has(method) ? method : 'other', route, status: reply.statusCode },
-      reply.elapsedTime / 1000,
-    )
-    request.log.info(
-      {
-        request_id: request.id,
-        method,
-        route,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime * 10) / 10,
-        ...reply.logFields,
-      },
-      'request',
-    )
-    done()
-  })
+  answerInProblems(app, log)
   return app
 }
 
@@ -136,9 +97,6 @@ const proxyTrust = (trust: ServerSettings['trustProxy']) => {
   if (typeof trust === 'number') return (_address: string, hop: number) => hop < trust
   return typeof trust === 'boolean' ? trust : [...trust]
 }
-
-/** The methods that may be a metric's label: a parser knows some thirty more. */
-const KNOWN_METHODS = new Set(['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS', 'PUT', 'PATCH'])
 
 /** JSON bodies alone; an empty one counts as none, because a POST without fields needs no body. */
 function readOnlyJson(app: FastifyInstance): void {

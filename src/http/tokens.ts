@@ -3,6 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { PermitPart } from '../callers/permit.ts'
 import { FAILURES } from '../errors.ts'
+import { createIsoTime } from '../iso-time.ts'
 import type { Metrics, TokenOutcome } from '../metrics.ts'
 import type { Broker, Issued } from '../tokens/broker.ts'
 import { tokenRequest } from '../tokens/request.ts'
@@ -47,6 +48,7 @@ export function serveTokens(
   deps: TokenRouteDeps,
 ): void {
   const { permit, limits, broker, audit, metrics, now } = deps
+  const isoTime = createIsoTime()
 
   const issue = async (request: FastifyRequest<Customer>, reply: FastifyReply, ask: TokenAsk) => {
     const customerId = request.params.id
@@ -80,9 +82,9 @@ export function serveTokens(
       type,
       customer_id: customerId,
       workspace_id: token.workspaceId,
-      expires_at: wireTime(token.expiresAt),
+      expires_at: isoTime.seconds(token.expiresAt),
       expires_in: Math.max(0, Math.floor((token.expiresAt - now()) / 1000)),
-      refresh_after: wireTime(refreshAfter(token)),
+      refresh_after: isoTime.seconds(refreshAfter(token)),
     } satisfies TokenReply
   }
 
@@ -135,10 +137,6 @@ export function serveTokens(
     handler: (request, reply) => issue(request, reply, request.body ?? {}),
   })
 }
-
-/** RFC 3339 in whole seconds, rounded down: a token is never said to live longer than it does. */
-export const wireTime = (epochMs: number) =>
-  `${new Date(Math.floor(epochMs / 1000) * 1000).toISOString().slice(0, 19)}Z`
 
 const TypeNamed = z.object({ type: z.enum(TOKEN_TYPES) })
 

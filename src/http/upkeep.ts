@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { PermitPart } from '../callers/permit.ts'
+import { createIsoTime } from '../iso-time.ts'
 import type { Broker } from '../tokens/broker.ts'
 import type { Introspect } from '../tokens/introspect.ts'
 import { callerOf } from './caller.ts'
@@ -13,7 +14,6 @@ import {
   problems,
   SECURITY,
 } from './token-schemas.ts'
-import { wireTime } from './tokens.ts'
 
 export type UpkeepDeps = {
   readonly permit: PermitPart['permit']
@@ -26,6 +26,7 @@ export type UpkeepDeps = {
 /** What service callers do with a customer's tokens besides getting them: forget them, and ask about one. */
 export function serveUpkeep(app: FastifyInstance, checks: CustomerChecks, deps: UpkeepDeps): void {
   const { permit, limits, broker, introspect, audit } = deps
+  const isoTime = createIsoTime()
   const routes = app.withTypeProvider<ZodTypeProvider>()
 
   routes.route({
@@ -85,7 +86,7 @@ export function serveUpkeep(app: FastifyInstance, checks: CustomerChecks, deps: 
       return {
         active: true as const,
         workspace_id: found.workspaceId,
-        expires_at: found.expiresAt === null ? null : wireTime(found.expiresAt),
+        expires_at: found.expiresAt === null ? null : isoTime.seconds(found.expiresAt),
         type: found.type,
       }
     },

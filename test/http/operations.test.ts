@@ -181,6 +181,6 @@ describe('the log and the audit', () => {
     ])
     expect(lines.every((line) => line.customer === customer)).toBe(true)
     expect(lines[0]).toMatchObject({ caller_name: 'backend', source: 'mint' })
-    expect(lines[0]?.token_fingerprint).toMatch(/^[\w-]{22}$/)
+    expect(lines[0]?.token_fingerprint).toMatch(/^[0-9a-f]{32}$/)
   })
 })

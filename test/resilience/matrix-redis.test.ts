@@ -148,7 +148,7 @@ row(
 
       expect((await service.ask(newCustomer())).statusCode).toBe(200)
       const stored = 'cache_operations_total{tier="redis",op="set",outcome="ok"}'
-      expect(await metric(service, stored)).toBe(1)
+      expect(await metric(service, stored)).toBeGreaterThanOrEqual(1)
     },
   ],
   [

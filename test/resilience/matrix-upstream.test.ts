@@ -64,7 +64,7 @@ row(
 row(
   'It goes on being broken, for many customers',
   [
-    '503 at once: it is not asked for 10 s or so',
+    '503 `upstream_unavailable` at once: it is not asked for some seconds',
     async () => {
       const { ask, upstream } = await startKeeping()
       upstream.fail(broken)

@@ -103,35 +103,17 @@ export async function runLoad(job: Job): Promise<LoadResult> {
     return lane
   }
 
-  /** Sends what has become due, on lanes that are free. */
-  function keepPace(perSecond: number): () => void {
+  /** What has become due in a millisecond is sent at its end; a request that finds no free lane waits, and that counts. */
+  function keepPace(perSecond: number): void {
     let dueAt = performance.now()
     // Independent callers: the time between two of them is any time, and that much on average.
     const gapMs = () => (-Math.log(1 - Math.random()) * 1000) / perSecond
-    return () => {
+    const pace = setInterval(() => {
+      if (isOver) clearInterval(pace)
       const now = performance.now()
-      while (dueAt <= now) {
-        overdue.push(dueAt)
-        dueAt += gapMs()
-      }
-      for (let lane = idle.pop(); lane !== undefined; lane = idle.pop()) {
-        const due = overdue.shift()
-        if (due === undefined) {
-          idle.push(lane)
-          break
-        }
-        lane.send(due)
-      }
-    }
-  }
-
-  /**
-   * Never sleeps: a timer's millisecond is longer than most replies take, and waking a sleeper is work that
-   * the kernel does in the server's time.
-   */
-  function stayAwake(turn: () => void): void {
-    turn()
-    if (!isOver) setImmediate(stayAwake, turn)
+      for (; dueAt <= now; dueAt += gapMs()) overdue.push(now)
+      while (idle.length > 0 && overdue.length > 0) idle.pop()?.send(overdue.shift() ?? now)
+    }, 1)
   }
 
   const lanes = await Promise.all(Array.from({ length: job.connections }, openLane))
@@ -139,10 +121,9 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   let cpuBefore = cpuSecondsOf(job.pid)
   if (pattern.kind === 'steady') {
     idle.push(...lanes)
-    stayAwake(keepPace(pattern.perSecond))
+    keepPace(pattern.perSecond)
   } else {
     for (const lane of lanes.slice(0, requests.length)) lane.send(performance.now())
-    stayAwake(() => {})
   }
 
   if (pattern.kind !== 'each-once') {

@@ -5,29 +5,29 @@ import { brokerSettings } from './broker-settings.ts'
 import { addressKey } from './callers/address.ts'
 import { createAuditLog } from './callers/audit.ts'
 import { createAuthenticator } from './callers/authenticator.ts'
-import type { Caller } from './callers/caller.ts'
+import { callerName } from './callers/caller.ts'
 import { createFingerprint } from './callers/fingerprint.ts'
 import { createPermit, REFUSAL_OUTCOMES } from './callers/permit.ts'
 import { REFUSAL_REASONS } from './callers/policy.ts'
 import type { Config } from './config.ts'
 import { serveAdmin } from './http/admin.ts'
 import type { Bounds } from './http/bounds.ts'
-import { createLocalCounters, orLocally } from './http/counters.ts'
+import { corsFor } from './http/cors.ts'
 import { type Audit, createCustomerChecks } from './http/customers.ts'
 import { describeRoutes, serveDocs } from './http/docs.ts'
 import { createExplain } from './http/explain.ts'
 import { serveHealth } from './http/health.ts'
+import { createLimitCounters } from './http/limit-counters.ts'
 import { createLimits } from './http/limits.ts'
 import { createPressure, type Pressure, underPressure } from './http/pressure.ts'
 import { createServer, type Phase } from './http/server.ts'
-import { createSharedCounters } from './http/shared-counters.ts'
 import { serveTokens } from './http/tokens.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { serveUpkeep } from './http/upkeep.ts'
 import { createMetrics } from './metrics.ts'
 import type { Output } from './output.ts'
-import type { RedisLink } from './redis/link.ts'
 import { createRedisLink } from './redis/redis-link.ts'
+import { tracedLink } from './redis/traced-link.ts'
 import { type Broker, createBroker } from './tokens/broker.ts'
 import { createHolders } from './tokens/holders.ts'
 import { createIntrospection } from './tokens/introspect.ts'
@@ -163,7 +163,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     for (const each of new Set([server, ops]))
       traceRequests(each, tracing, config.tracing?.includeCustomer ?? false)
 
-  const counted = counters(config, redis && tracedLink('limit.redis', redis, tracing), now)
+  const counted = createLimitCounters(
+    { hmacKey: config.counterKey, onRedisError: config.limits.onRedisError },
+    redis && tracedLink('limit.redis', redis, tracing),
+    now,
+  )
   const limits = createLimits(server, config.limits, {
     ...counted,
     addressKey,
@@ -297,53 +301,3 @@ const NOBODY = randomBytes(32)
 
 const sealerOf = ({ cache }: Config) =>
   createSealer(cache.encryptionKeys ?? [derivedKey(cache.orgSecret)])
-
-const callerName = (caller: Caller) => {
-  if (caller.kind === 'service') return `service ${caller.name}`
-  return caller.kind === 'anyone' ? 'anyone' : `${caller.kind} ${caller.subjectDigest}`
-}
-
-function counters(config: Config, redis: RedisLink | null, now: () => number) {
-  const local = createLocalCounters(now)
-  if (!redis) return { customers: local, failures: local }
-  const shared = createSharedCounters(redis, config.counterKey)
-  const eitherWay = orLocally(shared, local)
-  return {
-    customers: config.limits.onRedisError === 'deny' ? shared : eitherWay,
-    // Failed authentications are counted here at the least: a Redis that is away must not lock anybody out.
-    failures: eitherWay,
-  }
-}
-
-/** The same link, with a span for each piece of work that a request waits for. */
-const tracedLink = (name: string, link: RedisLink, tracing: Tracing | undefined): RedisLink =>
-  tracing
-    ? {
-        key: link.key,
-        subscribe: link.subscribe,
-        close: link.close,
-        get up() {
-          return link.up
-        },
-        run: (work) => tracing.traced(name, () => link.run(work))(),
-      }
-    : link
-
-const corsFor = (origins: readonly string[]) => ({
-  origin: [...origins],
-  credentials: true,
-  // Its refusal would be plain text; without CORS headers the answer is of no use to a page either way.
-  strictPreflight: false,
-  methods: ['GET', 'POST', 'DELETE'],
-  allowedHeaders: [
-    'Authorization',
-    'Content-Type',
-    'X-API-Key',
-    'X-Requested-With',
-    'X-Request-Id',
-    'traceparent',
-    'tracestate',
-  ],
-  exposedHeaders: ['Cache-Status', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'],
-  maxAge: 600,
-})

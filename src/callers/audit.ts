@@ -33,7 +33,8 @@ export type AuditEntry = {
   readonly customerId: string
   readonly type: TokenType | null
   readonly requestId: string
-  readonly address: string
+  /** `undefined`: the connection has broken before it was looked at. */
+  readonly address: string | undefined
   readonly userAgent: string | undefined
 }
 
@@ -93,7 +94,7 @@ export function createAuditLog(
       file.write(
         `{"time":"${isoTime.milliseconds(now())}","event":"${decided.event}",${callerFields(caller)},` +
           `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)},` +
-          `"request_id":${json(requestId)},"address":${json(address)},` +
+          `"request_id":${json(requestId)},"address":${json(address ?? null)},` +
           `"user_agent":${json(userAgent?.slice(0, MOST_USER_AGENT) ?? null)}}\n`,
       )
     },

@@ -34,3 +34,9 @@ export type Authenticate = {
    */
   verify(credentials: Credentials): Promise<Caller>
 }
+
+/** The kind of caller, and its name or digest: for people, and for telling one from another. */
+export const callerName = (caller: Caller) => {
+  if (caller.kind === 'service') return `service ${caller.name}`
+  return caller.kind === 'anyone' ? 'anyone' : `${caller.kind} ${caller.subjectDigest}`
+}

@@ -121,7 +121,8 @@ export function createLimits(
     },
 
     async countFailure(request) {
-      request.counted = countedAs(request)
+      // As it was admitted: of a connection that has broken meanwhile nobody can tell the address.
+      request.counted ??= countedAs(request)
       await failures(request)
     },
   }

@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { BOUNDS, type Bounds } from '../../src/http/bounds.ts'
 import { until } from '../support/private-redis.ts'
 import { newCustomer, SERVICE_KEY, startService } from '../support/service.ts'
@@ -7,9 +9,9 @@ import { openLine, repliesIn } from './sockets.ts'
 const KEY = `Authorization: Bearer ${SERVICE_KEY}\r\n`
 const HURRIED = { headersTimeoutMs: 200, requestTimeoutMs: 400, checkEveryMs: 50 } as const
 
-async function listening(bounds: Partial<Bounds> = {}) {
+async function listening(bounds: Partial<Bounds> = {}, env: Record<string, string> = {}) {
   const service = await startService({
-    env: { PORT: '0', HOST: '127.0.0.1' },
+    env: { PORT: '0', HOST: '127.0.0.1', ...env },
     deps: { bounds },
   })
   const { url } = await service.app.listen()
@@ -199,6 +201,40 @@ describe('connections', () => {
     expect((await next).headers['cache-status']).toBe('token-broker; fwd=miss; collapsed')
     expect(service.upstream.counts.mints.total).toBe(1)
     expect(faults(service.logged())).toEqual([])
+  })
+
+  test('that break while a credential is checked have failed all the same', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+    const backend = createServer((_request, response) => {
+      reach()
+      void released.then(() => response.writeHead(401).end())
+    }).listen(0, '127.0.0.1')
+    await new Promise((resolve) => backend.once('listening', resolve))
+    onTestFinished(() => {
+      backend.closeAllConnections()
+      backend.close()
+    })
+    const { port } = backend.address() as AddressInfo
+    const service = await listening(
+      {},
+      { SESSION_CHECK_URL: `http://127.0.0.1:${port}/`, RATE_LIMIT_AUTH_FAILURES: '1' },
+    )
+    const line = await openLine(service.url)
+    line.send(
+      'GET /customers/a/token HTTP/1.1\r\nHost: a\r\nCookie: sid=wrong\r\nX-Requested-With: x\r\n\r\n',
+    )
+    await reached
+    line.destroy()
+    await until(async () => (await connections(service)) === 0, 'no connection left')
+    release()
+
+    const another = { authorization: 'Bearer another-wrong-credential' }
+    const status = async () =>
+      (await fetch(`${service.url}/customers/a/token`, { headers: another })).status
+    await until(async () => (await status()) === 429, 'the failure has been counted', 2000)
+    const lines = await service.stop()
+    expect(lines.map(({ reason }) => reason)).toContain('unauthenticated')
   })
 
   test('with a hundred requests sent at once get each reply in its place', async () => {

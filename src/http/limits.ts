@@ -121,8 +121,7 @@ export function createLimits(
     },
 
     async countFailure(request) {
-      // As it was admitted: of a connection that has broken meanwhile nobody can tell the address.
-      request.counted ??= countedAs(request)
+      request.counted = countedAs(request)
       await failures(request)
     },
   }

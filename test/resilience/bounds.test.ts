@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { BOUNDS, type Bounds } from '../../src/http/bounds.ts'
 import { until } from '../support/private-redis.ts'
 import { newCustomer, SERVICE_KEY, startService } from '../support/service.ts'
+import { metric } from './matrix.ts'
 import { openLine, repliesIn } from './sockets.ts'
 
 const KEY = `Authorization: Bearer ${SERVICE_KEY}\r\n`
@@ -229,10 +230,13 @@ describe('connections', () => {
     await until(async () => (await connections(service)) === 0, 'no connection left')
     release()
 
+    const denied = 'token_requests_total{type="scoped",outcome="denied"}'
+    await until(async () => (await metric(service, denied)) === 1, 'a refusal')
+
     const another = { authorization: 'Bearer another-wrong-credential' }
-    const status = async () =>
-      (await fetch(`${service.url}/customers/a/token`, { headers: another })).status
-    await until(async () => (await status()) === 429, 'the failure has been counted', 2000)
+    const reply = await fetch(`${service.url}/customers/a/token`, { headers: another })
+
+    expect(reply.status).toBe(429)
     const lines = await service.stop()
     expect(lines.map(({ reason }) => reason)).toContain('unauthenticated')
   })

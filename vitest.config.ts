@@ -7,6 +7,9 @@ export default defineConfig({
     globalSetup: ['./test/support/redis.ts', './test/support/evidence-setup.ts'],
     pool: 'forks',
     testTimeout: 15_000,
+    // Browsers, clusters and fleets in real time: a machine that others use may lose them seconds. What is broken
+    // fails every time.
+    retry: process.env.CI ? 2 : 0,
     hookTimeout: 60_000,
     // The audit goes to standard output; a test that fails shows its own log.
     silent: 'passed-only',

@@ -21,7 +21,13 @@ function canPin(): boolean {
   }
 }
 
-export type Server = { readonly port: number; readonly pid: number; stop(): Promise<void> }
+export type Server = {
+  readonly port: number
+  readonly pid: number
+  /** `null`: it shares them all. */
+  readonly core: string | null
+  stop(): Promise<void>
+}
 
 export type Environment = Readonly<Record<string, string>>
 
@@ -64,6 +70,7 @@ export function createProcesses() {
       return {
         port,
         pid: child.pid ?? 0,
+        core: isPinned ? SERVER_CORE : null,
         async stop() {
           await stop(child)
           await stop(reader)

@@ -70,7 +70,7 @@ try {
 async function full(around: Parameters<typeof startContestants>[1]) {
   const rounds = Number(options.rounds ?? 5)
   const contestants = await startContestants(processes, around, 'all')
-  await prime(processes, contestants)
+  await prime(processes, contestants, 8000)
   const throughput = await measureThroughput(processes, contestants, {
     rounds,
     warmUpMs: 1000,
@@ -102,9 +102,9 @@ async function full(around: Parameters<typeof startContestants>[1]) {
     `\nfirst tokens over 32 upstream connections of 50 ms: ${range(mints, 2)} of what the delay allows`,
   )
   console.log(`start to ready, in memory: ${range(start)} ms`)
-  for (const { tokens, bytesBesideToken } of memory)
+  for (const { tokens, usedBytes, residentBytes } of memory)
     console.log(
-      `memory for each of ${rounded(tokens)} cached tokens, beside its text: ${rounded(bytesBesideToken)} bytes`,
+      `memory for each of ${rounded(tokens)} cached tokens, beside its text: ${rounded(usedBytes)} bytes in use, ${rounded(residentBytes)} with the heap's reserve`,
     )
 }
 
@@ -113,7 +113,7 @@ const Baseline = z.record(z.string(), z.number())
 /** Ratios alone are compared: they hold on any machine, and requests per second do not. */
 async function quick(around: Parameters<typeof startContestants>[1]) {
   const contestants = await startContestants(processes, around, 'few')
-  await prime(processes, contestants)
+  await prime(processes, contestants, 2500)
   const throughput = await measureThroughput(processes, contestants, {
     rounds: Number(options.rounds ?? 3),
     warmUpMs: 500,

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { brokerEnvironment, type Surroundings, startBroker } from './contestants.ts'
+import { putLoad } from './measuring.ts'
 import type { Processes } from './processes.ts'
 import { type Spread, spreadOf } from './statistics.ts'
 
@@ -29,13 +30,11 @@ export async function measureMints(
       ...brokerEnvironment({ ...around, upstreamUrl }),
       UPSTREAM_MAX_CONCURRENCY: `${UPSTREAM_CONNECTIONS}`,
     })
-    const { seconds } = await processes.load({
-      ...server,
-      customers: FIRST_TOKENS,
-      credential: 'key',
-      connections: 2 * UPSTREAM_CONNECTIONS,
-      pattern: { kind: 'each-once' },
-    })
+    const { seconds } = await putLoad(
+      processes,
+      { server, customers: FIRST_TOKENS, credential: 'key' },
+      { kind: 'each-once' },
+    )
     shares.push(idealSeconds / seconds)
     await server.stop()
   }
@@ -59,7 +58,13 @@ export async function measureStart(
   return spreadOf(times)
 }
 
-const Memory = z.object({ tokens: z.number(), bytesBesideToken: z.number() })
+const Memory = z.object({
+  tokens: z.number(),
+  /** Of the heap and beside it, after a collection. */
+  usedBytes: z.number(),
+  /** With what the heap has taken from the system and not given back. */
+  residentBytes: z.number(),
+})
 
 /** What the process grows by for each cached token, beside the token's own text. */
 export async function measureMemory(tokens: number) {

@@ -1,8 +1,7 @@
 import type { Contestant } from './contestants.ts'
+import { type Extent, inTurn, putLoad } from './measuring.ts'
 import type { Processes } from './processes.ts'
 import { type Spread, spreadOf } from './statistics.ts'
-
-const CONNECTIONS = 64
 
 export type Throughput = {
   readonly name: string
@@ -10,57 +9,53 @@ export type Throughput = {
   /** As a share of what the same round's bare Fastify did. */
   readonly ofFastify: Spread
   readonly cpuMicroseconds: Spread | null
+  /** The largest share of the server's core that others had. */
+  readonly disturbed: number
 }
 
 export const BARE_FASTIFY = 'Fastify, ready reply'
 
-/** Everybody's first requests, so that what is measured are cached tokens and known callers. */
-export async function prime(processes: Processes, contestants: readonly Contestant[]) {
-  for (const { server, customers, credential } of contestants)
-    await processes.load({
-      ...server,
-      customers,
-      credential,
-      connections: CONNECTIONS,
-      pattern: { kind: 'each-once' },
-    })
+/**
+ * Everybody's first requests, so that what is measured are cached tokens and known callers; and as many more
+ * as Node needs to compile what is run often.
+ */
+export async function prime(
+  processes: Processes,
+  contestants: readonly Contestant[],
+  measureMs: number,
+): Promise<void> {
+  for (const contestant of contestants) {
+    process.stderr.write(`first requests: ${contestant.name}\n`)
+    await putLoad(processes, contestant, { kind: 'each-once' })
+    await putLoad(processes, contestant, { kind: 'saturating', warmUpMs: 0, measureMs })
+  }
 }
 
-/** All in turn, several times over: what disturbs the machine for a while disturbs all of them. */
 export async function measureThroughput(
   processes: Processes,
   contestants: readonly Contestant[],
-  options: { readonly rounds: number; readonly warmUpMs: number; readonly measureMs: number },
+  { rounds, warmUpMs, measureMs }: Extent,
 ): Promise<Throughput[]> {
-  const taken = contestants.map(() => ({
-    perSecond: [] as number[],
-    ofFastify: [] as number[],
-    cpu: [] as number[],
+  const results = await inTurn(processes, contestants, rounds, () => ({
+    kind: 'saturating',
+    warmUpMs,
+    measureMs,
   }))
-  for (let round = 1; round <= options.rounds; round++) {
-    process.stderr.write(`round ${round} of ${options.rounds}\n`)
-    for (const [index, { server, customers, credential }] of contestants.entries()) {
-      const { replies, seconds, cpuSeconds } = await processes.load({
-        ...server,
-        customers,
-        credential,
-        connections: CONNECTIONS,
-        pattern: { kind: 'saturating', ...options },
-      })
-      taken[index]?.perSecond.push(replies / seconds)
-      if (cpuSeconds !== null) taken[index]?.cpu.push((cpuSeconds / replies) * 1e6)
-    }
-    const fastify = contestants.findIndex(({ name }) => name === BARE_FASTIFY)
-    const whole = taken[fastify]?.perSecond.at(-1) ?? NaN
-    for (const each of taken) each.ofFastify.push((each.perSecond.at(-1) ?? NaN) / whole)
-  }
+  const perSecond = results.map((each) => each.map(({ replies, seconds }) => replies / seconds))
+  const ofFastify = perSecond[contestants.findIndex(({ name }) => name === BARE_FASTIFY)] ?? []
+
   return contestants.map(({ name }, index) => {
-    const { perSecond = [], ofFastify = [], cpu = [] } = taken[index] ?? {}
+    const mine = results[index] ?? []
+    const rates = perSecond[index] ?? []
+    const cpu = mine.flatMap(({ cpuSeconds, replies }) =>
+      cpuSeconds === null ? [] : [(cpuSeconds / replies) * 1e6],
+    )
     return {
       name,
-      perSecond: spreadOf(perSecond),
-      ofFastify: spreadOf(ofFastify),
+      perSecond: spreadOf(rates),
+      ofFastify: spreadOf(rates.map((rate, round) => rate / (ofFastify[round] ?? Number.NaN))),
       cpuMicroseconds: cpu.length === 0 ? null : spreadOf(cpu),
+      disturbed: Math.max(...mine.map((each) => each.disturbed)),
     }
   })
 }
@@ -72,30 +67,19 @@ export async function measureLatency(
   processes: Processes,
   contestants: readonly Contestant[],
   throughput: readonly Throughput[],
-  options: { readonly rounds: number; readonly warmUpMs: number; readonly measureMs: number },
-): Promise<Map<string, Latency>> {
-  const taken = contestants.map(
-    () => ({ p50: [], p99: [], p999: [] }) as Record<keyof Latency, number[]>,
-  )
-  for (let round = 1; round <= options.rounds; round++) {
-    process.stderr.write(`half load, round ${round} of ${options.rounds}\n`)
-    for (const [index, { server, customers, credential }] of contestants.entries()) {
-      const perSecond = (throughput[index]?.perSecond.median ?? 0) / 2
-      const { latencyMs } = await processes.load({
-        ...server,
-        customers,
-        credential,
-        connections: CONNECTIONS,
-        pattern: { kind: 'steady', perSecond, ...options },
-      })
-      for (const share of ['p50', 'p99', 'p999'] as const)
-        taken[index]?.[share].push(latencyMs[share])
-    }
-  }
+  { rounds, warmUpMs, measureMs }: Extent,
+): Promise<ReadonlyMap<string, Latency>> {
+  const results = await inTurn(processes, contestants, rounds, (index) => ({
+    kind: 'steady',
+    perSecond: (throughput[index]?.perSecond.median ?? 0) / 2,
+    warmUpMs,
+    measureMs,
+  }))
   return new Map(
     contestants.map(({ name }, index) => {
-      const { p50 = [], p99 = [], p999 = [] } = taken[index] ?? {}
-      return [name, { p50: spreadOf(p50), p99: spreadOf(p99), p999: spreadOf(p999) }]
+      const spread = (share: keyof Latency) =>
+        spreadOf((results[index] ?? []).map(({ latencyMs }) => latencyMs[share]))
+      return [name, { p50: spread('p50'), p99: spread('p99'), p999: spread('p999') }]
     }),
   )
 }

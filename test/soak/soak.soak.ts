@@ -95,6 +95,7 @@ test(
           ({ early, late }, index) =>
             `  replica ${index + 1}: heap ${early.heapMb} -> ${late.heapMb} MB, rss ${early.rssMb} -> ${late.rssMb} MB, handles ${early.handles} -> ${late.handles}, files ${early.files} -> ${late.files}; at rest ${JSON.stringify(atRest[index])}`,
         ),
+        ...samples.map((of, index) => `  replica ${index + 1}: rss in its course ${course(of)} MB`),
         ...examples,
       ].join('\n'),
     )
@@ -120,6 +121,15 @@ test(
   },
   MINUTES * 60_000 + 120_000,
 )
+
+/** Ten looks at the memory, evenly over the time: a leak climbs, a working level is reached and kept. */
+const course = (samples: readonly Vitals[]) =>
+  Array.from(
+    { length: 10 },
+    (_, tenth) => samples[Math.floor((samples.length * tenth) / 10)]?.rssMb,
+  )
+    .map((rss) => Math.round(rss ?? 0))
+    .join(' ')
 
 /** Without a line for every request, of which there will be some hundred thousand. */
 async function start(env: Record<string, string | undefined>) {

@@ -6,6 +6,8 @@ export type Job = {
   readonly port: number
   /** Whose processor time is read along with it. */
   readonly pid: number
+  /** The core that the server has for itself, but for what else runs on the machine. */
+  readonly core: string | null
   readonly customers: number
   readonly credential: 'key' | 'jwt'
   readonly connections: number
@@ -28,6 +30,8 @@ export type LoadResult = {
   readonly seconds: number
   /** `null` where the system does not tell. */
   readonly cpuSeconds: number | null
+  /** How much of the time others had the server's core, as a share; 0 where the system does not tell. */
+  readonly disturbed: number
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number }
 }
 
@@ -41,6 +45,32 @@ function cpuSecondsOf(pid: number): number | null {
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
   } catch {
     return null
+  }
+}
+
+/** For how long anybody has been at work on a core. */
+function busySecondsOf(core: string): number {
+  const line = readFileSync('/proc/stat', 'latin1').split('\n')
+  const fields =
+    line
+      .find((each) => each.startsWith(`cpu${core} `))
+      ?.split(' ')
+      .map(Number) ?? []
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+}
+
+/** Reads the processor's clocks, to be read again. */
+function cpuClock({ pid, core }: Job) {
+  const startedAt = performance.now()
+  const own = cpuSecondsOf(pid)
+  const busy = core === null ? 0 : busySecondsOf(core)
+  return () => {
+    const seconds = (performance.now() - startedAt) / 1000
+    const ownAfter = cpuSecondsOf(pid)
+    const cpuSeconds = own === null || ownAfter === null ? null : ownAfter - own
+    const others = core === null ? 0 : busySecondsOf(core) - busy - (cpuSeconds ?? 0)
+    return { seconds, cpuSeconds, disturbed: Math.max(0, others / seconds) }
   }
 }
 
@@ -117,8 +147,7 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   }
 
   const lanes = await Promise.all(Array.from({ length: job.connections }, openLane))
-  let startedAt = performance.now()
-  let cpuBefore = cpuSecondsOf(job.pid)
+  let measured = cpuClock(job)
   if (pattern.kind === 'steady') {
     idle.push(...lanes)
     keepPace(pattern.perSecond)
@@ -129,14 +158,12 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   if (pattern.kind !== 'each-once') {
     setTimeout(() => {
       latencies.length = 0
-      cpuBefore = cpuSecondsOf(job.pid)
-      startedAt = performance.now()
+      measured = cpuClock(job)
       setTimeout(end, pattern.measureMs)
     }, pattern.warmUpMs)
   }
   await ended
-  const seconds = (performance.now() - startedAt) / 1000
-  const cpuAfter = cpuSecondsOf(job.pid)
+  const time = measured()
   isOver = true
   for (const lane of lanes) lane.close()
 
@@ -145,8 +172,7 @@ export async function runLoad(job: Job): Promise<LoadResult> {
   return {
     replies: sorted.length,
     failures,
-    seconds,
-    cpuSeconds: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore,
+    ...time,
     latencyMs: { p50: at(0.5), p99: at(0.99), p999: at(0.999) },
   }
 }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 
-const MOST_ENTRIES = 50_000
+/** As many callers as there are tokens in the cache, by default. */
+const MOST_ENTRIES = 100_000
 /** Callers with thousands of customers must not fill the memory that many entries may take. */
 const MOST_WEIGHT = 1_000_000
 

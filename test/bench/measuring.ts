@@ -5,7 +5,7 @@ import type { Processes } from './processes.ts'
 const CONNECTIONS = 64
 /** A measurement during which others had more than this of the server's core is made again, a few times. */
 const MOST_DISTURBED = 0.03
-const TRIES = 4
+const TRIES = 3
 
 /** How much of this is measured, and how often. */
 export type Extent = {

@@ -14,6 +14,7 @@ export function nested(set: Settings) {
       /** `null`: operations are served on `port` too. */
       opsPort: set.OPS_PORT ?? null,
       trustProxy: set.TRUST_PROXY,
+      logSample: set.LOG_SAMPLE,
       corsOrigins: set.CORS_ALLOWED_ORIGINS,
       customerIdPattern: set.CUSTOMER_ID_PATTERN,
       defaultType: set.TOKEN_DEFAULT_TYPE,

@@ -15,6 +15,7 @@ export const settings = {
       'is not a level of the log',
     )
     .default('info'),
+  LOG_SAMPLE: v.share.prefault('1'),
   TRUST_PROXY: v.trustProxy.default(false),
   CORS_ALLOWED_ORIGINS: v.origins.prefault(''),
   WIDGET_ALLOWED_ORIGINS: v.origins.optional(),

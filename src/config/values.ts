@@ -35,6 +35,12 @@ export const wholeNumber = (least: number, most: number) =>
     return value
   })
 
+/** `0` to `1`, such as `0.01`. */
+export const share = z.string().transform((text, ctx) => {
+  const value = /^(0|1|0?\.\d{1,6}|1\.0+)$/.test(text) ? Number(text) : Number.NaN
+  return value >= 0 && value <= 1 ? value : fail(ctx, 'is not a share from 0 to 1')
+})
+
 export const flag = z
   .enum(['true', 'false'], 'is neither true nor false')
   .transform((text) => text === 'true')

@@ -24,7 +24,9 @@ export function reportRequests(
   app: FastifyInstance,
   { httpRequestDuration }: Pick<Metrics, 'httpRequestDuration'>,
   log: Log,
+  sample: number,
 ): void {
+  const isSampled = createSampling(sample)
   app.decorateReply('logFields')
   app.addHook('onRequest', (_request, reply, done) => {
     reply.logFields = {}
@@ -39,8 +41,21 @@ export function reportRequests(
       elapsedTime / 1000,
     )
     const ms = Math.round(elapsedTime * 10) / 10
-    if (!routeOptions.logLevel)
+    const isKept = logFields.source !== 'hit' || isSampled()
+    if (!routeOptions.logLevel && isKept)
       log.info({ request_id: id, method, route, status, ms, ...logFields }, 'request')
     done()
   })
+}
+
+/** Evenly, and not by chance: of a share of 0.01 every hundredth is taken. */
+function createSampling(share: number): () => boolean {
+  let due = 0
+  return () => {
+    due += share
+    // What many small steps add up to is a little less than what they should.
+    if (due < 1 - 1e-9) return false
+    due -= 1
+    return true
+  }
 }

@@ -11,6 +11,8 @@ import { compileValidator } from './validation.ts'
 
 export type ServerSettings = {
   readonly trustProxy: boolean | number | readonly string[]
+  /** Of the requests that were answered from memory or Redis, the share that has a line in the log; 1: all. */
+  readonly logSample?: number
   /** Tests set smaller ones. */
   readonly bounds?: Partial<Bounds>
 }
@@ -66,7 +68,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
   boundConnections(app.server, bounds, log)
 
   app.decorateRequest('caller', null)
-  reportRequests(app, metrics, log)
+  reportRequests(app, metrics, log, settings.logSample ?? 1)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')

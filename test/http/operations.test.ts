@@ -123,6 +123,19 @@ describe('the log and the audit', () => {
     ).toHaveLength(1)
   })
 
+  test('LOG_SAMPLE thins out the lines of cached tokens, and no others', async () => {
+    const { ask, logged } = await startService({ env: { LOG_SAMPLE: '0.1' } })
+    const customer = newCustomer()
+
+    for (let call = 0; call < 41; call++) await ask(customer)
+    await ask(customer, { headers: {} })
+
+    const lines = logged().filter(({ msg }) => msg === 'request')
+    expect(lines.filter(({ source }) => source === 'miss')).toHaveLength(1)
+    expect(lines.filter(({ source }) => source === 'hit')).toHaveLength(4)
+    expect(lines.filter(({ status }) => status === 401)).toHaveLength(1)
+  })
+
   test('each decision about a token is a line of the audit', async () => {
     const { ask, stop } = await startService({ env: { RATE_LIMIT_MAX: '2' } })
     const customer = newCustomer()

@@ -127,7 +127,13 @@ async function quick(around: Parameters<typeof startContestants>[1]) {
     await writeFile(BASELINE, `${JSON.stringify(ratios, null, 2)}\n`)
     return
   }
-  const baseline = Baseline.parse(JSON.parse(await readFile(BASELINE, 'utf8')))
+  const stored = await readFile(BASELINE, 'utf8').catch(() => null)
+  if (stored === null) {
+    console.error('there is no baseline to compare with: store one with --save-baseline')
+    process.exitCode = 1
+    return
+  }
+  const baseline = Baseline.parse(JSON.parse(stored))
   for (const [name, before] of Object.entries(baseline)) {
     const now = ratios[name] ?? 0
     if (!name.startsWith('broker') || now >= before * (1 - MOST_LOSS)) continue

@@ -1,4 +1,13 @@
-import pino, { type DestinationStream, type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger as Pino } from 'pino'
+import { createIsoTime } from './iso-time.ts'
+
+/** For what is told of every request. */
+export type LineLog = {
+  /** Like `info`, for plain values alone: no errors, no nested objects. Takes a third of the time. */
+  line(fields: Readonly<Record<string, string | number | undefined>>, message: string): void
+}
+
+export type Logger = Pino & LineLog
 
 /**
  * An error for the log: what and where, and the same of its causes. Own words and stacks only: an error's
@@ -25,5 +34,14 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
     // No `req` and `res`: their headers carry credentials.
     serializers: { err: errorFields, req: () => undefined, res: () => undefined },
   }
-  return destination ? pino(options, destination) : pino(options)
+  const stream = destination ?? pino.destination()
+  const logger = pino(options, stream)
+  const isoTime = createIsoTime()
+  return Object.assign(logger, {
+    line: (fields: object, message: string) => {
+      if (!logger.isLevelEnabled('info')) return
+      const members = JSON.stringify({ ...fields, msg: message }).slice(1)
+      stream.write(`{"level":"info","time":"${isoTime.milliseconds(Date.now())}",${members}\n`)
+    },
+  })
 }

@@ -145,3 +145,16 @@ export function createMetrics(version: string, sets: LabelSets) {
       metrics.policyRefusals.labels(reason, outcome).inc(0)
   return metrics
 }
+
+/** A metric's series by their labels. The library looks for them anew each time, which takes longer than to count. */
+export function seriesOf<Labels extends readonly string[], Series>(metric: {
+  labels(...labels: Labels): Series
+}): (...labels: Labels) => Series {
+  const known = new Map<string, Series>()
+  return (...labels) => {
+    const name = labels.join(' ')
+    const series = known.get(name) ?? metric.labels(...labels)
+    known.set(name, series)
+    return series
+  }
+}

@@ -12,7 +12,7 @@ const MOST_WAITING_BYTES = 8 * 1024 * 1024
 /** Short, as a process that is killed loses what is held back. */
 const HOLD_MS = 10
 /** As much as one write carries well. */
-const MOST_HELD = 16 * 1024
+const MOST_HELD = 64 * 1024
 
 /**
  * Standard output, for the log and for the audit: many lines go out as one write, made beside the event

@@ -9,6 +9,8 @@ export type AuditFile = {
   write(line: string): void
   /** Opens the file by its name again, after a rotation has moved it away. */
   reopen(): void
+  /** Writes what is held back before it returns: for a process that is about to end. */
+  flush(): void
   /** Writes what is still held back. */
   close(): Promise<void>
 }
@@ -28,7 +30,13 @@ export function openAuditFile(
   const { log, now, stdout } = deps
   const isFile = destination !== 'stdout'
   if (!isFile && stdout)
-    return { write: (line) => stdout.write(line), reopen: () => {}, close: async () => {} }
+    return {
+      write: (line) => stdout.write(line),
+      reopen: () => {},
+      // Whoever has the output flushes it.
+      flush: () => {},
+      close: async () => {},
+    }
 
   // Opened here once, so that a folder that is not there stops the start and not the first request.
   if (isFile) closeSync(openSync(destination, 'a', FILE_MODE))
@@ -70,6 +78,14 @@ export function openAuditFile(
     reopen() {
       pass()
       if (isFile && !closed) stream.reopen()
+    },
+    flush() {
+      pass()
+      try {
+        if (!closed) stream.flushSync()
+      } catch (error) {
+        tell(error)
+      }
     },
     async close() {
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -1,5 +1,7 @@
+import { createRow } from '../in-a-row.ts'
 import { createIsoTime } from '../iso-time.ts'
 import type { Log } from '../log.ts'
+import { rememberedBy } from '../remembered.ts'
 import type { Token, TokenType } from '../tokens/token.ts'
 import { type AuditOutput, openAuditFile } from './audit-file.ts'
 import type { Caller } from './caller.ts'
@@ -41,6 +43,8 @@ export type AuditEntry = {
 export type AuditLog = {
   record(entry: AuditEntry): void
   reopen(): void
+  /** Writes what is held back before it returns: for a process that is about to end. */
+  flush(): void
   close(): Promise<void>
 }
 
@@ -60,16 +64,11 @@ export function createAuditLog(
   const isoTime = createIsoTime()
 
   // By the object, not by the value: it is forgotten together with the token, and costs no hash to find.
-  const known = new WeakMap<Token, string>()
-  function tokenFields(token: Token): string {
-    const kept = known.get(token)
-    if (kept !== undefined) return kept
-    const made =
+  const tokenFields = rememberedBy(
+    (token: Token) =>
       `"expires_at":"${isoTime.milliseconds(token.expiresAt)}",` +
-      `"token_fingerprint":"${fingerprintOf(token.value)}"`
-    known.set(token, made)
-    return made
-  }
+      `"token_fingerprint":"${fingerprintOf(token.value)}"`,
+  )
 
   function toldFields(decided: Decided): string {
     switch (decided.event) {
@@ -88,18 +87,31 @@ export function createAuditLog(
     }
   }
 
+  // By hand: every request has such a line, and to make it from an object takes more than twice as long.
+  const lines = createRow<readonly [at: number, AuditEntry]>(setImmediate, ([at, entry]) => {
+    const { decided, caller, customerId, type, requestId, address, userAgent } = entry
+    file.write(
+      `{"time":"${isoTime.milliseconds(at)}","event":"${decided.event}",${callerFields(caller)},` +
+        `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)},` +
+        `"request_id":${json(requestId)},"address":${json(address ?? null)},` +
+        `"user_agent":${json(userAgent?.slice(0, MOST_USER_AGENT) ?? null)}}\n`,
+    )
+  })
+
   return {
-    // By hand: every request has such a line, and to make it from an object takes more than twice as long.
-    record({ decided, caller, customerId, type, requestId, address, userAgent }) {
-      file.write(
-        `{"time":"${isoTime.milliseconds(now())}","event":"${decided.event}",${callerFields(caller)},` +
-          `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)},` +
-          `"request_id":${json(requestId)},"address":${json(address ?? null)},` +
-          `"user_agent":${json(userAgent?.slice(0, MOST_USER_AGENT) ?? null)}}\n`,
-      )
+    record: (entry) => lines.add([now(), entry]),
+    reopen() {
+      lines.drain()
+      file.reopen()
     },
-    reopen: () => file.reopen(),
-    close: () => file.close(),
+    flush() {
+      lines.drain()
+      file.flush()
+    },
+    close() {
+      lines.drain()
+      return file.close()
+    },
   }
 }
 

@@ -3,18 +3,25 @@ import type { SharedCounters } from './shared-counters.ts'
 /** How often something happened in the window that is open now, and how long that stays open. */
 export type Count = { readonly count: number; readonly resetMs: number }
 
+export type Limit = { readonly max: number; readonly windowMs: number }
+
 export type Counters = {
-  /** At once, where the count is kept in this process. */
-  add(name: string, windowMs: number): Count | Promise<Count>
+  /** Adds one; at once, where this process can tell the count by itself. */
+  add(name: string, limit: Limit): Count | Promise<Count>
   /** Like `add`, without adding. */
-  read(name: string, windowMs: number): Count | Promise<Count>
+  read(name: string, limit: Limit): Count | Promise<Count>
+}
+
+/** Those that ask nobody. */
+export type LocalCounters = {
+  readonly [Way in keyof Counters]: (...of: Parameters<Counters[Way]>) => Count
 }
 
 /** As many as are counted at once in one process; past that the window that was opened first is forgotten. */
 const MOST_LOCAL = 200_000
 
 /** Fixed windows, opened by the first event. The clock is passed in; a clock set back ends the window. */
-export function createLocalCounters(now: () => number = Date.now): Counters {
+export function createLocalCounters(now: () => number = Date.now): LocalCounters {
   const windows = new Map<string, { count: number; endsAt: number }>()
 
   const open = (name: string, windowMs: number, at: number) => {
@@ -32,13 +39,13 @@ export function createLocalCounters(now: () => number = Date.now): Counters {
     return window
   }
   return {
-    add(name, windowMs) {
+    add(name, { windowMs }) {
       const at = now()
       const window = open(name, windowMs, at) ?? begin(name, at + windowMs)
       window.count++
       return { count: window.count, resetMs: window.endsAt - at }
     },
-    read(name, windowMs) {
+    read(name, { windowMs }) {
       const at = now()
       const window = open(name, windowMs, at)
       return window
@@ -49,7 +56,10 @@ export function createLocalCounters(now: () => number = Date.now): Counters {
 }
 
 /** Shared counters, and local ones while those are out of reach: a limit is kept, only not over replicas. */
-export const orLocally = (shared: SharedCounters, local: Counters): Counters => ({
-  add: (name, windowMs) => shared.add(name, windowMs).catch(() => local.add(name, windowMs)),
-  read: (name, windowMs) => shared.read(name, windowMs).catch(() => local.read(name, windowMs)),
+export const orLocally = (shared: SharedCounters, local: LocalCounters): Counters => ({
+  add(name, limit) {
+    const count = shared.add(name, limit)
+    return count instanceof Promise ? count.catch(() => local.add(name, limit)) : count
+  },
+  read: (name, limit) => shared.read(name).catch(() => local.read(name, limit)),
 })

@@ -4,18 +4,18 @@ import type { Decided } from '../callers/audit.ts'
 import type { Authenticate } from '../callers/caller.ts'
 import { refusalReason } from '../callers/permit.ts'
 import { BrokerError, type FailureCode } from '../errors.ts'
+import { createRow } from '../in-a-row.ts'
 import type { TokenType } from '../tokens/token.ts'
 import { createAuthentication } from './caller.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
-import { createTogether } from './together.ts'
 
 export const CustomerParams = z.strictObject({
   id: z.string().describe("The customer's id, as the SaaS product knows it"),
 })
 
 /** As the router read it: looked at by hand, because a schema takes longer over it than the router did. */
-function customerIdOf({ params }: FastifyRequest): string {
+export function customerIdOf({ params }: FastifyRequest): string {
   if (typeof params === 'object' && params !== null && 'id' in params) {
     if (typeof params.id === 'string') return params.id
   }
@@ -74,9 +74,11 @@ export function createCustomerChecks(settings: CustomerSettings, deps: CustomerD
     done()
   }
 
+  const readTogether = createRow<() => void>(setImmediate, (goOn) => goOn())
+
   return {
     onRequest: [
-      createTogether(),
+      (_request: FastifyRequest, _reply: FastifyReply, done: () => void) => readTogether.add(done),
       wellFormed,
       createAuthentication(authenticate, limits, customerIdOf),
     ],

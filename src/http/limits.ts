@@ -1,9 +1,9 @@
 import rateLimit, { type FastifyRateLimitStore } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BrokerError } from '../errors.ts'
-import type { Count, Counters } from './counters.ts'
+import type { Count, Counters, Limit } from './counters.ts'
 
-export type Limit = { readonly max: number; readonly windowMs: number }
+export type { Limit } from './counters.ts'
 
 export type LimitSettings = {
   readonly perCustomer: Limit
@@ -12,13 +12,11 @@ export type LimitSettings = {
 }
 
 export type Limits = {
-  /** Counts one request of this customer. @throws BrokerError `rate_limited`, `limiter_unavailable` */
-  spend(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    customerId: string,
-    own?: Limit,
-  ): Promise<void>
+  /**
+   * Counts one request of this customer; at once, if this process can tell.
+   * @throws BrokerError `rate_limited`, `limiter_unavailable`
+   */
+  spend(reply: FastifyReply, customerId: string, own?: Limit): void | Promise<void>
   /** @throws BrokerError `rate_limited`, when too many authentications from this address have failed */
   admitUnknown(request: FastifyRequest): Promise<void>
   countFailure(request: FastifyRequest): Promise<void>
@@ -29,13 +27,6 @@ export type LimitDeps = {
   readonly failures: Counters
   readonly addressKey: (ip: string) => string
   readonly onLimited: (tier: 'customer' | 'address') => void
-}
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** What a limit is about to count for it. */
-    counted: { readonly key: string; readonly limit: Limit } | null
-  }
 }
 
 type RateLimit = ReturnType<FastifyInstance['createRateLimit']>
@@ -50,68 +41,42 @@ export function createLimits(
   settings: LimitSettings,
   deps: LimitDeps,
 ): Limits {
-  app.decorateRequest('counted', null)
-
-  const limiter = (counters: Counters, usual: Limit): RateLimit => {
-    let check: RateLimit = () => Promise.reject(new Error('the rate limiter has not started'))
-    // A scope of its own for each: the plugin keeps one store a scope.
-    app.register(async (scope) => {
-      await scope.register(rateLimit, { global: false, store: storeOver(counters) })
-      const keyGenerator = (request: FastifyRequest) => request.counted?.key ?? ''
-      // Apart, because the plugin waits a turn for every setting that it has to ask for.
-      const checkUsual = scope.createRateLimit({
-        keyGenerator,
-        max: usual.max,
-        timeWindow: usual.windowMs,
-      })
-      const checkOwn = scope.createRateLimit({
-        keyGenerator,
-        max: ({ counted }) => counted?.limit.max ?? 0,
-        timeWindow: ({ counted }) => counted?.limit.windowMs ?? 0,
-      })
-      check = (request, options) =>
-        (request.counted?.limit === usual ? checkUsual : checkOwn)(request, options)
+  let failures: RateLimit = () => Promise.reject(new Error('the rate limiter has not started'))
+  app.register(async (scope) => {
+    await scope.register(rateLimit, { global: false, store: storeOver(deps.failures) })
+    failures = scope.createRateLimit({
+      keyGenerator: ({ ip }) => `address:${deps.addressKey(ip)}`,
+      max: settings.authFailures.max,
+      timeWindow: settings.authFailures.windowMs,
     })
-    return (request, options) => check(request, options)
-  }
-  const customers = limiter(deps.customers, settings.perCustomer)
-  const failures = limiter(deps.failures, settings.authFailures)
-
-  const countedAs = (request: FastifyRequest) => ({
-    key: `address:${deps.addressKey(request.ip)}`,
-    limit: settings.authFailures,
   })
 
-  async function checkCustomer(request: FastifyRequest) {
-    try {
-      return await customers(request)
-    } catch (cause) {
-      const message = 'the rate limit could not be checked'
-      throw new BrokerError('limiter_unavailable', message, { cause })
-    }
+  /** draft-ietf-httpapi-ratelimit-headers-11, and a refusal once more than allowed have come. */
+  function tell(reply: FastifyReply, { max, windowMs }: Limit, { count, resetMs }: Count): void {
+    const resetSeconds = Math.max(1, Math.ceil(resetMs / 1000))
+    reply.header('ratelimit-policy', `"customer";q=${max};w=${Math.ceil(windowMs / 1000)}`)
+    reply.header('ratelimit', `"customer";r=${Math.max(0, max - count)};t=${resetSeconds}`)
+    if (count <= max) return
+    deps.onLimited('customer')
+    throw new BrokerError('rate_limited', 'this customer has used up its requests for now', {
+      retryAfterMs: resetMs,
+    })
   }
 
   return {
-    async spend(request, reply, customerId, own = settings.perCustomer) {
-      request.counted = { key: `customer:${customerId}`, limit: own }
-      const state = await checkCustomer(request)
-      if (state.isAllowed) return
-
-      const resetSeconds = Math.max(1, Math.ceil(state.ttl / 1000))
-      reply.header(
-        'ratelimit-policy',
-        `"customer";q=${own.max};w=${Math.ceil(own.windowMs / 1000)}`,
+    spend(reply, customerId, own = settings.perCustomer) {
+      const count = deps.customers.add(`customer:${customerId}`, own)
+      if (!(count instanceof Promise)) return tell(reply, own, count)
+      return count.then(
+        (counted) => tell(reply, own, counted),
+        (cause: unknown) => {
+          const message = 'the rate limit could not be checked'
+          throw new BrokerError('limiter_unavailable', message, { cause })
+        },
       )
-      reply.header('ratelimit', `"customer";r=${state.remaining};t=${resetSeconds}`)
-      if (!state.isExceeded) return
-      deps.onLimited('customer')
-      throw new BrokerError('rate_limited', 'this customer has used up its requests for now', {
-        retryAfterMs: state.ttl,
-      })
     },
 
     async admitUnknown(request) {
-      request.counted = countedAs(request)
       const state = await failures(request, { increment: false })
       if (state.isAllowed || state.remaining > 0) return
       deps.onLimited('address')
@@ -121,7 +86,6 @@ export function createLimits(
     },
 
     async countFailure(request) {
-      request.counted = countedAs(request)
       await failures(request)
     },
   }
@@ -141,11 +105,11 @@ function storeOver(counters: Counters) {
     )
   }
   return class CounterStore implements FastifyRateLimitStore {
-    incr(key: string, callback: Callback, timeWindow: number): void {
-      answer(counters.add(key, timeWindow), callback)
+    incr(key: string, callback: Callback, windowMs: number, max: number): void {
+      answer(counters.add(key, { max, windowMs }), callback)
     }
-    read(key: string, callback: Callback, timeWindow: number): void {
-      answer(counters.read(key, timeWindow), callback)
+    read(key: string, callback: Callback, windowMs: number, max: number): void {
+      answer(counters.read(key, { max, windowMs }), callback)
     }
     child(): FastifyRateLimitStore {
       return this

@@ -1,7 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { FailureCode } from '../errors.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
+import { createRow } from '../in-a-row.ts'
+import type { LineLog } from '../logger.ts'
+import { type Metrics, seriesOf } from '../metrics.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -19,14 +20,38 @@ declare module 'fastify' {
 /** The methods that may be a metric's label: a parser knows some thirty more. */
 const KNOWN_METHODS = new Set(['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS', 'PUT', 'PATCH'])
 
-/** One measurement and one line in the log for every request, but for those of routes with a `logLevel` of their own. */
+/** A request that has been answered, and what is told of it. */
+type Answered = {
+  readonly id: string
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  readonly elapsedMs: number
+  /** `null`: its line in the log is left out. */
+  readonly fields: FastifyReply['logFields'] | null
+}
+
+/**
+ * One measurement and one line in the log for every request, but for those of routes with a `logLevel` of
+ * their own; made once the replies of this turn of the event loop are out, as nobody waits for it.
+ */
 export function reportRequests(
   app: FastifyInstance,
   { httpRequestDuration }: Pick<Metrics, 'httpRequestDuration'>,
-  log: Log,
+  log: LineLog,
   sample: number,
 ): void {
   const isSampled = createSampling(sample)
+  const durations = seriesOf(httpRequestDuration)
+  const answered = createRow<Answered>(setImmediate, (each) => {
+    const { id, method, route, status, elapsedMs, fields } = each
+    const known = KNOWN_METHODS.has(method) ? method : 'other'
+    durations(known, route, String(status)).observe(elapsedMs / 1000)
+    if (fields === null) return
+    const ms = Math.round(elapsedMs * 10) / 10
+    log.line({ request_id: id, method, route, status, ms, ...fields }, 'request')
+  })
+
   app.decorateReply('logFields')
   app.addHook('onRequest', (_request, reply, done) => {
     reply.logFields = {}
@@ -34,16 +59,20 @@ export function reportRequests(
   })
   app.addHook('onResponse', (request, reply, done) => {
     const { id, method, routeOptions } = request
-    const { statusCode: status, elapsedTime, logFields } = reply
-    const route = routeOptions.url ?? 'unknown'
-    httpRequestDuration.observe(
-      { method: KNOWN_METHODS.has(method) ? method : 'other', route, status },
-      elapsedTime / 1000,
-    )
-    const ms = Math.round(elapsedTime * 10) / 10
-    const isKept = logFields.source !== 'hit' || isSampled()
-    if (!routeOptions.logLevel && isKept)
-      log.info({ request_id: id, method, route, status, ms, ...logFields }, 'request')
+    const { statusCode: status, elapsedTime: elapsedMs, logFields } = reply
+    const isTold = !routeOptions.logLevel && (logFields.source !== 'hit' || isSampled())
+    answered.add({
+      id,
+      method,
+      route: routeOptions.url ?? 'unknown',
+      status,
+      elapsedMs,
+      fields: isTold ? logFields : null,
+    })
+    done()
+  })
+  app.addHook('onClose', (_app, done) => {
+    answered.drain()
     done()
   })
 }

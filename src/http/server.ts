@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { BrokerError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { BOUNDS, type Bounds } from './bounds.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
@@ -18,7 +19,7 @@ export type ServerSettings = {
 }
 
 export type ServerDeps = {
-  readonly log: FastifyBaseLogger
+  readonly log: Logger
   readonly metrics: Pick<Metrics, 'httpRequestDuration'>
   readonly phase: () => Phase
 }
@@ -51,6 +52,8 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     // Too long an id is to be told so, and not "no such path".
     routerOptions: { maxParamLength: bounds.urlCharacters },
     exposeHeadRoutes: false,
+    // Ours are set below; the framework's own need not be loaded.
+    schemaController: { compilersFactory: { buildValidator: unused, buildSerializer: unused } },
     return503OnClosing: false,
     genReqId: ({ headers: { 'x-request-id': id } }) =>
       typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID(),
@@ -94,6 +97,10 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
   return app
 }
 
+const unused = () => {
+  throw new Error('the compilers of this server have been set')
+}
+
 /** A number is how many proxies stand before us, counted from our side. */
 const proxyTrust = (trust: ServerSettings['trustProxy']) => {
   if (typeof trust === 'number') return (_address: string, hop: number) => hop < trust
@@ -113,7 +120,7 @@ function readOnlyJson(app: FastifyInstance): void {
 const TOLD_EVERY_MS = 60_000
 
 /** Past the bound a connection is closed as soon as it is opened: whoever is in is served. */
-function boundConnections(server: Server, bounds: Bounds, log: FastifyBaseLogger): void {
+function boundConnections(server: Server, bounds: Bounds, log: Logger): void {
   server.maxConnections = bounds.connections
   // One more than we take: past its own bound Node drops headers without a word.
   server.maxHeadersCount = bounds.headers + 1

@@ -1,17 +1,25 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  HookHandlerDoneFunction,
+  onRequestHookHandler,
+} from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { PermitPart } from '../callers/permit.ts'
+import type { Permission, PermitPart } from '../callers/permit.ts'
 import { FAILURES } from '../errors.ts'
+import { createRow } from '../in-a-row.ts'
 import { createIsoTime } from '../iso-time.ts'
-import type { Metrics, TokenOutcome } from '../metrics.ts'
+import { type Metrics, seriesOf, type TokenOutcome } from '../metrics.ts'
 import type { Broker, Issued } from '../tokens/broker.ts'
 import { tokenRequest } from '../tokens/request.ts'
 import { refreshAfter, TOKEN_TYPES, type TokenType } from '../tokens/token.ts'
 import { callerOf } from './caller.ts'
-import { type Audit, type CustomerChecks, CustomerParams } from './customers.ts'
+import { type Audit, type CustomerChecks, CustomerParams, customerIdOf } from './customers.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
+import { createReadyReplies } from './ready-replies.ts'
 import {
   problems,
   SECURITY,
@@ -38,7 +46,23 @@ const CACHE_STATUS = {
   refreshed: 'token-broker; fwd=request; stored',
 } as const satisfies Record<Issued['source'], string>
 
-type Customer = { Params: z.output<typeof CustomerParams> }
+type Waiting = {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly ask: TokenAsk
+  readonly done: HookHandlerDoneFunction
+}
+
+/** Queries that need no checking: most have none. */
+const PLAIN_QUERIES: ReadonlyMap<string, TokenAsk> = new Map<string, TokenAsk>([
+  ['', {}],
+  ...TOKEN_TYPES.map((type) => [`?type=${type}`, { type }] as const),
+])
+
+const queryOf = (url: string) => {
+  const start = url.indexOf('?')
+  return start < 0 ? '' : url.slice(start)
+}
 
 /** `/customers/{id}/token`: may the caller have this, is there allowance left, the token, the reply. */
 export function serveTokens(
@@ -47,15 +71,20 @@ export function serveTokens(
   defaultType: TokenType,
   deps: TokenRouteDeps,
 ): void {
-  const { permit, limits, broker, audit, metrics, now } = deps
+  const { permit, limits, broker, audit, now } = deps
+  const requestsBy = seriesOf(deps.metrics.tokenRequests)
   const isoTime = createIsoTime()
 
-  const issue = async (request: FastifyRequest<Customer>, reply: FastifyReply, ask: TokenAsk) => {
-    const customerId = request.params.id
-    const type = ask.type ?? defaultType
+  /** May the caller have this, is there allowance left, and the token: at once, if all of it is at hand. */
+  function issue(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    ask: TokenAsk,
+  ): Issued | Promise<Issued> {
+    const customerId = customerIdOf(request)
     const asked = {
       customerId,
-      type,
+      type: ask.type ?? defaultType,
       allowedOrigin: ask.allowed_origin,
       pageOrigin: request.headers.origin,
       sourceTags: ask.source_template_tags,
@@ -63,17 +92,27 @@ export function serveTokens(
       connectionTags: ask.connection_template_tags,
       connectionTagsMode: ask.connection_template_tags_mode,
     }
-    const permitted = permit(callerOf(request), { route: 'issue', asked })
-    const permission = permitted instanceof Promise ? await permitted : permitted
-    await limits.spend(request, reply, customerId, permission.limit)
-    const wanted = tokenRequest(permission.settings, asked, permission.tagsAreRequired)
-    const issued = broker.issue(wanted, {
-      minTtlMs: (ask.min_ttl ?? 0) * 1000,
-      refresh: ask.refresh ?? false,
-    })
-    const { token, source } = issued instanceof Promise ? await issued : issued
+    const demand = { minTtlMs: (ask.min_ttl ?? 0) * 1000, refresh: ask.refresh ?? false }
 
-    metrics.tokenRequests.labels(type, source).inc()
+    function proceed({ settings, limit, tagsAreRequired }: Permission) {
+      const spent = limits.spend(reply, customerId, limit)
+      const obtain = () => broker.issue(tokenRequest(settings, asked, tagsAreRequired), demand)
+      return spent === undefined ? obtain() : spent.then(obtain)
+    }
+    const permitted = permit(callerOf(request), { route: 'issue', asked })
+    return permitted instanceof Promise ? permitted.then(proceed) : proceed(permitted)
+  }
+
+  /** The reply's body; its headers, and all that is kept of it, on the way. */
+  function bodyOf(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    ask: TokenAsk,
+    { token, source }: Issued,
+  ): TokenReply {
+    const customerId = customerIdOf(request)
+    const type = ask.type ?? defaultType
+    requestsBy(type, source).inc()
     audit(request, customerId, type, { event: 'token.issued', source, token })
     reply.logFields.source = source
     reply.header('cache-status', CACHE_STATUS[source])
@@ -85,17 +124,47 @@ export function serveTokens(
       expires_at: isoTime.seconds(token.expiresAt),
       expires_in: Math.max(0, Math.floor((token.expiresAt - now()) / 1000)),
       refresh_after: isoTime.seconds(refreshAfter(token)),
-    } satisfies TokenReply
+    }
+  }
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply, ask: TokenAsk) =>
+    bodyOf(request, reply, ask, await issue(request, reply, ask))
+
+  const sendReady = createReadyReplies()
+  const wording = createRow<Waiting & { issued: Issued }>(process.nextTick, (each) => {
+    const { request, reply, ask, issued, done } = each
+    try {
+      sendReady(reply, JSON.stringify(bodyOf(request, reply, ask, issued)))
+    } catch (error) {
+      done(asError(error))
+    }
+  })
+  const issuing = createRow<Waiting>(process.nextTick, (waiting) => {
+    const { request, reply, ask, done } = waiting
+    const found = (issued: Issued) => wording.add({ ...waiting, issued })
+    try {
+      const issued = issue(request, reply, ask)
+      if (issued instanceof Promise) issued.then(found, done)
+      else found(issued)
+    } catch (error) {
+      done(asError(error))
+    }
+  })
+
+  /** Answers before the framework looks any further, where there is nothing more in the request to look at. */
+  const answerAtOnce: onRequestHookHandler = (request, reply, done) => {
+    const ask = PLAIN_QUERIES.get(queryOf(request.url))
+    if (ask === undefined) done()
+    else issuing.add({ request, reply, ask, done })
   }
 
   const routes = app.withTypeProvider<ZodTypeProvider>()
   const common = {
     url: '/customers/:id/token',
-    onRequest: checks.onRequest,
     onError: [
       checks.onError,
       (request: FastifyRequest, _reply: FastifyReply, error: Error, done: () => void) => {
-        metrics.tokenRequests.labels(typeAsked(request) ?? defaultType, outcomeOf(error)).inc()
+        requestsBy(typeAsked(request) ?? defaultType, outcomeOf(error)).inc()
         done()
       },
     ],
@@ -109,6 +178,7 @@ export function serveTokens(
 
   routes.route({
     ...common,
+    onRequest: [...checks.onRequest, answerAtOnce],
     method: 'GET',
     schema: {
       ...documented,
@@ -117,11 +187,12 @@ export function serveTokens(
       querystring: TokenQuery,
       response: { 200: TokenReply.describe('A token that lives'), ...failures },
     },
-    handler: (request, reply) => issue(request, reply, request.query),
+    handler: (request, reply) => answer(request, reply, request.query),
   })
 
   routes.route({
     ...common,
+    onRequest: checks.onRequest,
     method: 'POST',
     schema: {
       ...documented,
@@ -134,9 +205,12 @@ export function serveTokens(
         ...problems(413, 415),
       },
     },
-    handler: (request, reply) => issue(request, reply, request.body ?? {}),
+    handler: (request, reply) => answer(request, reply, request.body ?? {}),
   })
 }
+
+const asError = (thrown: unknown) =>
+  thrown instanceof Error ? thrown : new Error('no error was thrown')
 
 const TypeNamed = z.object({ type: z.enum(TOKEN_TYPES) })
 

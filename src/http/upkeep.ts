@@ -75,7 +75,7 @@ export function serveUpkeep(app: FastifyInstance, checks: CustomerChecks, deps: 
     handler: async (request, reply) => {
       const { id: customerId } = request.params
       const permission = await permit(callerOf(request), { route: 'introspect', customerId })
-      await limits.spend(request, reply, customerId, permission.limit)
+      await limits.spend(reply, customerId, permission.limit)
       const found = await introspect(permission.settings, customerId, request.body.token)
       audit(request, customerId, found?.type ?? null, {
         event: 'token.introspected',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import { Cluster, type Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { BrokerError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -55,7 +55,7 @@ export function createEvictions(link: RedisLink, deps: EvictionDeps): Evictions 
 
   async function wipeAll(): Promise<void> {
     const nodes = await link.run(async (redis) =>
-      redis instanceof Cluster ? redis.nodes('master') : [redis],
+      'nodes' in redis ? redis.nodes('master') : [redis],
     )
     for (const node of nodes) {
       let cursor = '0'

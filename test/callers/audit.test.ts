@@ -233,3 +233,31 @@ test.each(['', 'opaque', 'eyJ', 'eyJub3Rva2VuIjoxfQ==', 'ey{}'])(
     expect(createFingerprint(key)(text)).toMatch(/^[0-9a-f]{32}$/)
   },
 )
+
+test('a process that is about to end has every line written before it goes', async () => {
+  const audit = start()
+  audit.record(entry({ customerId: 'first' }))
+  await expect.poll(() => audit.text(), patience).toContain('first')
+
+  audit.record(entry({ customerId: 'last' }))
+  audit.flush()
+
+  expect(audit.text()).toContain('last')
+})
+
+test('to the output that the log shares, it is given before that is flushed', () => {
+  const written: string[] = []
+  const note = () => {}
+  const audit = createAuditLog(
+    { destination: 'stdout', fingerprintKey: key },
+    {
+      log: { debug: note, info: note, warn: note, error: note },
+      stdout: { write: (line) => void written.push(line) },
+    },
+  )
+
+  audit.record(entry({}))
+  audit.flush()
+
+  expect(written).toHaveLength(1)
+})

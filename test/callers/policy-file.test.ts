@@ -1,18 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { PolicyFileError, readPolicy } from '../../src/callers/policy-file.ts'
+import { problemsOf } from '../support/policy-problems.ts'
 
 const read = (text: string) => readPolicy(text, { allowInsecure: false })
-
-function problemsOf(text: string): readonly string[] {
-  try {
-    read(text)
-  } catch (error) {
-    if (error instanceof PolicyFileError) return error.problems
-    throw error
-  }
-  return []
-}
 
 test('the example is valid', () => {
   const policy = read(readFileSync('deploy/policy.example.yaml', 'utf8'))

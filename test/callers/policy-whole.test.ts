@@ -1,20 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Caller } from '../../src/callers/caller.ts'
 import { type Action, decide } from '../../src/callers/policy.ts'
-import { PolicyFileError, readPolicy } from '../../src/callers/policy-file.ts'
+import { readPolicy } from '../../src/callers/policy-file.ts'
 import type { Asked, RequestSettings } from '../../src/tokens/request.ts'
+import { problemsOf } from '../support/policy-problems.ts'
 
 const read = (text: string, allowInsecure = false) => readPolicy(text, { allowInsecure })
-
-function problemsOf(text: string): readonly string[] {
-  try {
-    read(text)
-  } catch (error) {
-    if (error instanceof PolicyFileError) return error.problems
-    throw error
-  }
-  return []
-}
 
 const WHOLE = `
 mode: audit

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
@@ -41,6 +42,17 @@ describe('the start', () => {
     const told = logged().map(({ problem }) => String(problem))
     expect(told.map((problem) => problem.split(':')[0])).toEqual(['PORT', 'RATE_LIMIT_MAX', 'AUTH'])
     expect(JSON.stringify(logged())).not.toMatch(/eighty|some-org-token/)
+  })
+
+  test('keeps what Node made of the sources beside them, where nobody else can write', async () => {
+    const { stderr, stdout } = spawnSync(process.execPath, ['src/main.ts'], {
+      env: { PATH: process.env.PATH, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
+      encoding: 'utf8',
+    })
+    const folders = [...`${stdout}${stderr}`.matchAll(/creating cache directory (\S+?)\.\.\./g)]
+    expect(folders.map(([, path]) => dirname(path ?? ''))).toEqual([
+      join(process.cwd(), 'node_modules/.cache/compiled'),
+    ])
   })
 
   test('with AUTH=none is warned about', async () => {

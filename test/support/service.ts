@@ -110,6 +110,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
           payload: typeof body === 'string' ? body : JSON.stringify(body),
         }),
       })
+      // What there is to log of a request is written once its reply is out.
+      await new Promise(setImmediate)
       conforms(method, `/customers/{id}/token${path}`, reply)
       if (reply.statusCode >= 400) keepEvidence({ secrets: [], texts: [reply.body] })
       return reply

@@ -1,0 +1,116 @@
+import { request } from 'node:http'
+import { setTimeout as after } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { createRow } from '../../src/in-a-row.ts'
+import { SERVICE_KEY, startService } from '../support/service.ts'
+
+const authorization = `Bearer ${SERVICE_KEY}`
+const anyId = { CUSTOMER_ID_PATTERN: '.{1,64}', CORS_ALLOWED_ORIGINS: 'https://app.example.com' }
+
+async function listening(env: Record<string, string> = anyId) {
+  const service = await startService({ env: { ...env, HOST: '127.0.0.1', PORT: '0' } })
+  const { url } = await service.app.listen()
+  const get = (id: string, headers: Record<string, string> = {}) =>
+    fetch(`${url}/customers/${encodeURIComponent(id)}/token`, {
+      headers: { authorization, ...headers },
+    })
+  return { ...service, url, get }
+}
+
+test('a reply from memory is the reply of the mint, but for where it came from', async () => {
+  const { get } = await listening()
+  const headers = { origin: 'https://app.example.com', 'x-request-id': 'one-of-ours' }
+  const [minted, kept] = [await get('acme', headers), await get('acme', headers)]
+
+  const told = (reply: Response) =>
+    Object.fromEntries(
+      [...reply.headers].filter(([name]) => !['date', 'cache-status', 'ratelimit'].includes(name)),
+    )
+  expect(told(kept)).toEqual(told(minted))
+  expect(kept.headers.get('cache-status')).toBe('token-broker; hit')
+  expect(kept.headers.get('access-control-allow-origin')).toBe('https://app.example.com')
+  expect(kept.headers.get('ratelimit')).toMatch(/^"customer";r=98;t=\d+$/)
+  const { token } = (await minted.json()) as { token: string }
+  expect(await kept.json()).toMatchObject({ token, customer_id: 'acme' })
+})
+
+test.each(['kundin-ü', '客户', '😀', 'ÿ'])(
+  '%s is counted in bytes, not in characters',
+  async (id) => {
+    const { get } = await listening()
+    for (const _ of ['minted', 'kept']) {
+      const reply = await get(id)
+      const bytes = Buffer.from(await reply.arrayBuffer())
+      expect(bytes.length).toBe(Number(reply.headers.get('content-length')))
+      expect(JSON.parse(bytes.toString())).toMatchObject({ customer_id: id })
+    }
+  },
+)
+
+test('a caller who hangs up before the reply holds up nobody who came with it', async () => {
+  const { get, url } = await listening()
+  await get('acme')
+  const leave = Array.from({ length: 20 }, () => {
+    const call = request(`${url}/customers/acme/token`, { headers: { authorization } })
+    call.on('error', () => {})
+    call.end()
+    return call
+  })
+  const stay = Array.from({ length: 20 }, () => get('acme'))
+  for (const call of leave) call.destroy()
+
+  const replies = await Promise.all(stay)
+  expect(replies.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200))
+})
+
+test('requests that come in one piece on one connection are answered in their order', async () => {
+  const { url, get } = await listening()
+  await get('acme')
+  const ids = ['acme', 'default', 'acme', 'other', 'acme']
+  const { connect } = await import('node:net')
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  socket.write(
+    ids
+      .map((id, index) => {
+        const last = index === ids.length - 1 ? 'Connection: close\r\n' : ''
+        return `GET /customers/${id}/token HTTP/1.1\r\nHost: b\r\nAuthorization: ${authorization}\r\nX-Request-Id: r${index}\r\n${last}\r\n`
+      })
+      .join(''),
+  )
+  await new Promise((resolve) => socket.on('close', resolve))
+
+  expect([...text.matchAll(/^x-request-id: (\S+)/gim)].map(([, id]) => id)).toEqual(
+    ids.map((_, index) => `r${index}`),
+  )
+  expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual([
+    '200',
+    '400',
+    '200',
+    '200',
+    '200',
+  ])
+})
+
+test('a row does its work once, in order, when everybody has come, and what comes meanwhile next time', async () => {
+  const done: string[] = []
+  const row = createRow<string>(setImmediate, (item) => {
+    done.push(item)
+    if (item === 'a') row.add('later')
+  })
+  row.add('a')
+  row.add('b')
+  expect(done).toEqual([])
+  await after(0)
+  await after(0)
+  expect(done).toEqual(['a', 'b', 'later'])
+
+  row.add('c')
+  row.drain()
+  expect(done.at(-1)).toBe('c')
+  await after(0)
+  expect(done).toHaveLength(4)
+})

@@ -6,6 +6,7 @@ import { newPrefix } from '../support/brokers.ts'
 import { until } from '../support/private-redis.ts'
 import { startBrokerProcess } from '../support/process.ts'
 import { environment, SERVICE_KEY } from '../support/service.ts'
+import { startSteadyLoad } from '../support/steady-load.ts'
 import { createBalancer } from './balancer.ts'
 
 const PER_SECOND = 500
@@ -13,33 +14,6 @@ const REPLICAS = 3
 const CUSTOMERS = 200
 const HEADERS = { authorization: `Bearer ${SERVICE_KEY}` }
 const Token = z.object({ token: z.string(), customer_id: z.string() })
-
-/** Every so often what is due by then, however long the last of it takes. */
-function startLoad(request: (number: number) => Promise<void>) {
-  const startedAt = performance.now()
-  const running = new Set<Promise<void>>()
-  let sent = 0
-  let going = true
-  const ended = (async () => {
-    while (going) {
-      const due = ((performance.now() - startedAt) / 1000) * PER_SECOND
-      for (; sent < due; sent++) {
-        const one = request(sent)
-        running.add(one)
-        void one.finally(() => running.delete(one))
-      }
-      await after(2)
-    }
-    await Promise.all(running)
-  })()
-  return {
-    async stop() {
-      going = false
-      await ended
-      return { sent, seconds: (performance.now() - startedAt) / 1000 }
-    },
-  }
-}
 
 test(`${REPLICAS} replicas restarted one after the other under ${PER_SECOND} requests/s fail no request`, async () => {
   const upstream = await startSandbox()
@@ -62,7 +36,7 @@ test(`${REPLICAS} replicas restarted one after the other under ${PER_SECOND} req
 
   const failed: string[] = []
   const tookMs: number[] = []
-  const load = startLoad(async (number) => {
+  const load = startSteadyLoad(PER_SECOND, async (number) => {
     const customer = `customer-${number % CUSTOMERS}`
     try {
       const reply = await balancer.get(`/customers/${customer}/token`, HEADERS)

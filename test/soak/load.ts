@@ -1,5 +1,5 @@
-import { setTimeout as after } from 'node:timers/promises'
 import { Pool } from 'undici'
+import { startSteadyLoad } from '../support/steady-load.ts'
 
 export type Asked = {
   readonly customer: string
@@ -10,7 +10,7 @@ export type Asked = {
 
 export type Told = { readonly status: number; readonly body: string; readonly tookMs: number }
 
-/** Requests at a steady rate, in turn to each replica, whether or not earlier ones are answered. */
+/** A steady load, in turn on each replica. */
 export function startLoad(
   urls: readonly string[],
   perSecond: number,
@@ -18,10 +18,6 @@ export function startLoad(
   onReply: (asked: Asked & { sentAt: number }, told: Told) => void,
 ) {
   const pools = urls.map((url) => new Pool(url, { connections: 100 }))
-  const startedAt = performance.now()
-  const running = new Set<Promise<void>>()
-  let sent = 0
-  let going = true
 
   async function request(number: number): Promise<void> {
     const asked = { ...next(number), sentAt: Date.now() }
@@ -38,25 +34,12 @@ export function startLoad(
     }
   }
 
-  const ended = (async () => {
-    while (going) {
-      const due = ((performance.now() - startedAt) / 1000) * perSecond
-      for (; sent < due; sent++) {
-        const one = request(sent)
-        running.add(one)
-        void one.finally(() => running.delete(one))
-      }
-      await after(2)
-    }
-    await Promise.all(running)
-  })()
-
+  const load = startSteadyLoad(perSecond, request)
   return {
     async stop() {
-      going = false
-      await ended
+      const { sent, seconds } = await load.stop()
       await Promise.all(pools.map((pool) => pool.destroy()))
-      return { sent, perSecond: sent / ((performance.now() - startedAt) / 1000) }
+      return { sent, perSecond: sent / seconds }
     },
   }
 }

@@ -45,7 +45,9 @@ test(
       CORS_ALLOWED_ORIGINS: 'https://app.example.com',
       AUDIT_LOG: '/dev/null',
     })
-    const replicas = await Promise.all([start(env), start(env)])
+    // As the image has it.
+    const withTwoArenas = { ...env, MALLOC_ARENA_MAX: '2' }
+    const replicas = await Promise.all([start(withTwoArenas), start(withTwoArenas)])
 
     const callers = await createCallers()
     const weather = createWeather(upstream, redis)
@@ -95,7 +97,10 @@ test(
           ({ early, late }, index) =>
             `  replica ${index + 1}: heap ${early.heapMb} -> ${late.heapMb} MB, rss ${early.rssMb} -> ${late.rssMb} MB, handles ${early.handles} -> ${late.handles}, files ${early.files} -> ${late.files}; at rest ${JSON.stringify(atRest[index])}`,
         ),
-        ...samples.map((of, index) => `  replica ${index + 1}: rss in its course ${course(of)} MB`),
+        ...samples.map(
+          (of, index) =>
+            `  replica ${index + 1}: rss in its course ${course(of, 'rssMb')} MB, the heap's part of it ${course(of, 'heapTakenMb')} MB`,
+        ),
         ...examples,
       ].join('\n'),
     )
@@ -108,7 +113,7 @@ test(
       const slackMb = MINUTES >= 10 ? 10 : 25
       expect(late.heapMb, `the heap of replica ${index + 1}`).toBeLessThan(early.heapMb + slackMb)
       expect(late.rssMb, `the memory of replica ${index + 1}`).toBeLessThan(
-        early.rssMb * 1.2 + slackMb,
+        highest(samples[index] ?? [], 'rssMb') * 1.05 + slackMb,
       )
       expect(late.handles, `the handles of replica ${index + 1}`).toBeLessThan(early.handles + 20)
       expect(late.files, `the files of replica ${index + 1}`).toBeLessThan(early.files + 20)
@@ -122,14 +127,22 @@ test(
   MINUTES * 60_000 + 120_000,
 )
 
-/** Ten looks at the memory, evenly over the time: a leak climbs, a working level is reached and kept. */
-const course = (samples: readonly Vitals[]) =>
-  Array.from(
-    { length: 10 },
-    (_, tenth) => samples[Math.floor((samples.length * tenth) / 10)]?.rssMb,
-  )
-    .map((rss) => Math.round(rss ?? 0))
+/** Ten looks, evenly over the time. */
+const course = (samples: readonly Vitals[], of: keyof Vitals) =>
+  Array.from({ length: 10 }, (_, tenth) => samples[Math.floor((samples.length * tenth) / 10)]?.[of])
+    .map((each) => Math.round(each ?? 0))
     .join(' ')
+
+/**
+ * The highest of the second and third fifth. What the process has taken from the system goes up and down with
+ * what the collector and the allocator give back; a leak climbs past every level there was.
+ */
+const highest = (samples: readonly Vitals[], of: keyof Vitals) =>
+  Math.max(
+    ...samples
+      .slice(Math.floor(samples.length / 5), Math.ceil((samples.length * 3) / 5))
+      .map((sample) => sample[of]),
+  )
 
 /** Without a line for every request, of which there will be some hundred thousand. */
 async function start(env: Record<string, string | undefined>) {
@@ -170,6 +183,7 @@ function stretches(samples: readonly Vitals[]): { early: Vitals; late: Vitals } 
   const of = (stretch: readonly Vitals[]): Vitals => ({
     rssMb: lowest(stretch, 'rssMb'),
     heapMb: lowest(stretch, 'heapMb'),
+    heapTakenMb: lowest(stretch, 'heapTakenMb'),
     externalMb: lowest(stretch, 'externalMb'),
     handles: lowest(stretch, 'handles'),
     files: lowest(stretch, 'files'),

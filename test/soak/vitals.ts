@@ -2,6 +2,7 @@
 const WATCHED = {
   rssMb: 'process_resident_memory_bytes',
   heapMb: 'nodejs_heap_size_used_bytes',
+  heapTakenMb: 'nodejs_heap_size_total_bytes',
   externalMb: 'nodejs_external_memory_bytes',
   handles: 'nodejs_active_resources_total',
   files: 'process_open_fds',
@@ -20,6 +21,7 @@ export async function vitalsOf(opsUrl: string): Promise<Vitals> {
   return {
     rssMb: megabytes(value(WATCHED.rssMb)),
     heapMb: megabytes(value(WATCHED.heapMb)),
+    heapTakenMb: megabytes(value(WATCHED.heapTakenMb)),
     externalMb: megabytes(value(WATCHED.externalMb)),
     handles: value(WATCHED.handles),
     files: value(WATCHED.files),

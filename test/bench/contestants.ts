@@ -2,7 +2,7 @@ import { JWT_AUDIENCE, JWT_SECRET, SERVICE_KEY } from './load/credentials.ts'
 import type { Job } from './load/load.ts'
 import type { Environment, Processes, Server } from './processes.ts'
 
-export type Contestant = Pick<Job, 'customers' | 'credential'> & {
+export type Contestant = Pick<Job, 'customers' | 'firstCustomer' | 'credential'> & {
   readonly name: string
   readonly server: Server
 }

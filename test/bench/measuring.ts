@@ -16,10 +16,10 @@ export type Extent = {
 
 export const putLoad = (
   processes: Processes,
-  { server: { port, pid, core }, customers, credential }: Omit<Contestant, 'name'>,
+  { server: { port, pid, core }, ...callers }: Omit<Contestant, 'name'>,
   pattern: Job['pattern'],
 ): Promise<LoadResult> =>
-  processes.load({ port, pid, core, customers, credential, connections: CONNECTIONS, pattern })
+  processes.load({ port, pid, core, ...callers, connections: CONNECTIONS, pattern })
 
 /** The least disturbed of a few. */
 async function undisturbed(

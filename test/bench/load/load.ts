@@ -9,6 +9,8 @@ export type Job = {
   /** The core that the server has for itself, but for what else runs on the machine. */
   readonly core: string | null
   readonly customers: number
+  /** The number of the first of them. */
+  readonly firstCustomer?: number
   readonly credential: 'key' | 'jwt'
   readonly connections: number
   readonly pattern: /** Every customer once, as fast as it goes. */
@@ -74,9 +76,9 @@ function cpuClock({ pid, core }: Job) {
   }
 }
 
-const requestsOf = ({ customers, credential }: Job): Buffer[] =>
+const requestsOf = ({ customers, firstCustomer = 0, credential }: Job): Buffer[] =>
   Array.from({ length: customers }, (_, index) => {
-    const id = `customer-${index}`
+    const id = `customer-${firstCustomer + index}`
     const bearer = credential === 'jwt' ? userToken(id) : SERVICE_KEY
     return Buffer.from(
       `GET /customers/${id}/token HTTP/1.1\r\nHost: broker.example\r\n` +

@@ -25,9 +25,10 @@ import { serveTokens } from './http/tokens.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { serveUpkeep } from './http/upkeep.ts'
 import type { Logger } from './logger.ts'
-import { createMetrics, seriesOf } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
 import type { Output } from './output.ts'
 import { tracedLink } from './redis/traced-link.ts'
+import { rememberedByTexts } from './remembered.ts'
 import { type Broker, createBroker } from './tokens/broker.ts'
 import { createHolders } from './tokens/holders.ts'
 import { createIntrospection } from './tokens/introspect.ts'
@@ -121,14 +122,16 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     onOrgToken: (expiresAt) => metrics.orgTokenExpiresAt.set((expiresAt ?? 0) / 1000),
   })
 
-  const cacheOperations = seriesOf(metrics.cacheOperations)
+  const cacheOperations = rememberedByTexts((tier: string, op: string, outcome: string) =>
+    metrics.cacheOperations.tally(tier, op, outcome),
+  )
   const broker = createBroker(brokerSettings(config), {
     mint: traced('mint', underPressure(upstream.mint, pressure)),
     redis: redis && tracedLink('cache.redis', redis, tracing),
     log,
     now,
     observers: {
-      onCache: ({ tier, op, outcome }) => cacheOperations(tier, op, outcome).inc(),
+      onCache: ({ tier, op, outcome }) => cacheOperations(tier, op, outcome).add(),
       onEntries: (count) => metrics.cacheEntries.labels('memory').set(count),
       onRefresh: (outcome) => metrics.backgroundRefreshes.labels(outcome).inc(),
     },

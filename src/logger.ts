@@ -3,8 +3,12 @@ import { createIsoTime } from './iso-time.ts'
 
 /** For what is told of every request. */
 export type LineLog = {
-  /** Like `info`, for plain values alone: no errors, no nested objects. Takes a third of the time. */
-  line(fields: Readonly<Record<string, string | number | undefined>>, message: string): void
+  /**
+   * Like `info`, in a third of the time.
+   * @param members of the line's JSON object, as text and without braces
+   * @param message nothing that JSON would have to escape
+   */
+  line(members: string, message: string): void
 }
 
 export type Logger = Pino & LineLog
@@ -38,10 +42,10 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   const logger = pino(options, stream)
   const isoTime = createIsoTime()
   return Object.assign(logger, {
-    line: (fields: object, message: string) => {
+    line: (members: string, message: string) => {
       if (!logger.isLevelEnabled('info')) return
-      const members = JSON.stringify({ ...fields, msg: message }).slice(1)
-      stream.write(`{"level":"info","time":"${isoTime.milliseconds(Date.now())}",${members}\n`)
+      const time = isoTime.milliseconds(Date.now())
+      stream.write(`{"level":"info","time":"${time}",${members},"msg":"${message}"}\n`)
     },
   })
 }

@@ -47,7 +47,7 @@ export function createMetrics(version: string, sets: LabelSets) {
       labelNames: ['method', 'route', 'status'] as const,
       ...seconds([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]),
     }),
-    tokenRequests: new Counter({
+    tokenRequests: new TalliedCounter({
       name: 'token_broker_token_requests_total',
       help: 'Requests for a token, by how they ended',
       labelNames: ['type', 'outcome'] as const,
@@ -76,7 +76,7 @@ export function createMetrics(version: string, sets: LabelSets) {
       labelNames: ['outcome'] as const,
       ...shared,
     }),
-    cacheOperations: new Counter({
+    cacheOperations: new TalliedCounter({
       name: 'token_broker_cache_operations_total',
       help: 'Look-ups, stores and evictions in the two tiers of the cache',
       labelNames: ['tier', 'op', 'outcome'] as const,
@@ -146,15 +146,25 @@ export function createMetrics(version: string, sets: LabelSets) {
   return metrics
 }
 
-/** A metric's series by their labels. The library looks for them anew each time, which takes longer than to count. */
-export function seriesOf<Labels extends readonly string[], Series>(metric: {
-  labels(...labels: Labels): Series
-}): (...labels: Labels) => Series {
-  const known = new Map<string, Series>()
-  return (...labels) => {
-    const name = labels.join(' ')
-    const series = known.get(name) ?? metric.labels(...labels)
-    known.set(name, series)
-    return series
+/**
+ * A counter that adds up in plain numbers, and tells the library when somebody reads it: that one looks for the
+ * series anew with each increment, which takes longer than all else about it.
+ */
+export class TalliedCounter<Label extends string> extends Counter<Label> {
+  readonly #tallies: { readonly labels: readonly string[]; count: number }[] = []
+
+  /** One series, to be asked for once. */
+  tally(...labels: string[]): { add(): void } {
+    const tally = { labels, count: 0 }
+    this.#tallies.push(tally)
+    return { add: () => void tally.count++ }
+  }
+
+  override get(): ReturnType<Counter<Label>['get']> {
+    for (const tally of this.#tallies) {
+      if (tally.count > 0) this.labels(...tally.labels).inc(tally.count)
+      tally.count = 0
+    }
+    return super.get()
   }
 }

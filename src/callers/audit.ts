@@ -64,18 +64,15 @@ export function createAuditLog(
   const isoTime = createIsoTime()
 
   // By the object, not by the value: it is forgotten together with the token, and costs no hash to find.
-  const tokenFields = rememberedBy(
-    (token: Token) =>
+  const issuedFields = rememberedBy(
+    (token: Token, customerId) =>
+      `"customer":${json(customerId)},"kind":"${token.type}","outcome":"allowed",` +
       `"expires_at":"${isoTime.milliseconds(token.expiresAt)}",` +
-      `"token_fingerprint":"${fingerprintOf(token.value)}"`,
+      `"token_fingerprint":"${fingerprintOf(token.value)}","source":`,
   )
 
-  function toldFields(decided: Decided): string {
+  function toldFields(decided: Exclude<Decided, { event: 'token.issued' }>): string {
     switch (decided.event) {
-      case 'token.issued': {
-        const source = decided.source === 'hit' ? 'cache' : 'mint'
-        return `"outcome":"allowed","source":"${source}",${tokenFields(decided.token)}`
-      }
       case 'token.refused':
         return `"outcome":"refused","reason":${json(decided.reason)}`
       case 'token.limited':
@@ -87,13 +84,18 @@ export function createAuditLog(
     }
   }
 
+  function whatFields({ decided, customerId, type }: AuditEntry): string {
+    if (decided.event === 'token.issued')
+      return issuedFields(decided.token, customerId) + (decided.source === 'hit' ? CACHE : MINT)
+    return `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)}`
+  }
+
   // By hand: every request has such a line, and to make it from an object takes more than twice as long.
   const lines = createRow<readonly [at: number, AuditEntry]>(setImmediate, ([at, entry]) => {
-    const { decided, caller, customerId, type, requestId, address, userAgent } = entry
+    const { decided, caller, requestId, address, userAgent } = entry
     file.write(
       `{"time":"${isoTime.milliseconds(at)}","event":"${decided.event}",${callerFields(caller)},` +
-        `"customer":${json(customerId)},"kind":${json(type)},${toldFields(decided)},` +
-        `"request_id":${json(requestId)},"address":${json(address ?? null)},` +
+        `${whatFields(entry)},"request_id":${json(requestId)},"address":${json(address ?? null)},` +
         `"user_agent":${json(userAgent?.slice(0, MOST_USER_AGENT) ?? null)}}\n`,
     )
   })
@@ -114,6 +116,9 @@ export function createAuditLog(
     },
   }
 }
+
+const CACHE = '"cache"'
+const MINT = '"mint"'
 
 const json = (value: string | null) => JSON.stringify(value)
 

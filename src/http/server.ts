@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
+import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { BrokerError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -48,6 +49,8 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
       connectionsCheckingInterval: bounds.checkEveryMs,
       // Refused below, in our words.
       requireHostHeader: false,
+      // Most have no body, and need no stream for one: see `readOnlyJson` for those that say they have.
+      optimizeEmptyRequests: true,
     },
     // Too long an id is to be told so, and not "no such path".
     routerOptions: { maxParamLength: bounds.urlCharacters },
@@ -114,6 +117,10 @@ function readOnlyJson(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (typeof body === 'string' && body.trim() === '') return done(null, undefined)
     return parse(request, typeof body === 'string' ? body : body.toString(), done)
+  })
+  // A request of no length has no body, whatever type it gives it, and its stream never says that it has ended.
+  app.addHook('preParsing', (_request, _reply, payload, done) => {
+    done(null, 'readableEnded' in payload && payload.readableEnded ? Readable.from([]) : payload)
   })
 }
 

@@ -10,16 +10,17 @@ import { z } from 'zod'
 import type { Permission, PermitPart } from '../callers/permit.ts'
 import { FAILURES } from '../errors.ts'
 import { createRow } from '../in-a-row.ts'
-import { createIsoTime } from '../iso-time.ts'
-import { type Metrics, seriesOf, type TokenOutcome } from '../metrics.ts'
+import type { Metrics, TokenOutcome } from '../metrics.ts'
+import { rememberedByTexts } from '../remembered.ts'
 import type { Broker, Issued } from '../tokens/broker.ts'
 import { tokenRequest } from '../tokens/request.ts'
-import { refreshAfter, TOKEN_TYPES, type TokenType } from '../tokens/token.ts'
+import { TOKEN_TYPES, type TokenType } from '../tokens/token.ts'
 import { callerOf } from './caller.ts'
 import { type Audit, type CustomerChecks, CustomerParams, customerIdOf } from './customers.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
-import { createReadyReplies } from './ready-replies.ts'
+import { createReadyReplies, type ReadyBody } from './ready-replies.ts'
+import { createTokenBodies } from './token-body.ts'
 import {
   problems,
   SECURITY,
@@ -72,8 +73,11 @@ export function serveTokens(
   deps: TokenRouteDeps,
 ): void {
   const { permit, limits, broker, audit, now } = deps
-  const requestsBy = seriesOf(deps.metrics.tokenRequests)
-  const isoTime = createIsoTime()
+  const requests = rememberedByTexts((type: TokenType, outcome: TokenOutcome) =>
+    deps.metrics.tokenRequests.tally(type, outcome),
+  )
+  const tokenBody = createTokenBodies(now)
+  const sendReady = createReadyReplies()
 
   /** May the caller have this, is there allowance left, and the token: at once, if all of it is at hand. */
   function issue(
@@ -109,32 +113,25 @@ export function serveTokens(
     reply: FastifyReply,
     ask: TokenAsk,
     { token, source }: Issued,
-  ): TokenReply {
+  ): ReadyBody {
     const customerId = customerIdOf(request)
     const type = ask.type ?? defaultType
-    requestsBy(type, source).inc()
+    requests(type, source).add()
     audit(request, customerId, type, { event: 'token.issued', source, token })
     reply.logFields.source = source
     reply.header('cache-status', CACHE_STATUS[source])
-    return {
-      token: token.value,
-      type,
-      customer_id: customerId,
-      workspace_id: token.workspaceId,
-      expires_at: isoTime.seconds(token.expiresAt),
-      expires_in: Math.max(0, Math.floor((token.expiresAt - now()) / 1000)),
-      refresh_after: isoTime.seconds(refreshAfter(token)),
-    }
+    return tokenBody(token, customerId)
   }
 
-  const answer = async (request: FastifyRequest, reply: FastifyReply, ask: TokenAsk) =>
-    bodyOf(request, reply, ask, await issue(request, reply, ask))
+  async function answer(request: FastifyRequest, reply: FastifyReply, ask: TokenAsk) {
+    sendReady(reply, bodyOf(request, reply, ask, await issue(request, reply, ask)))
+    return reply
+  }
 
-  const sendReady = createReadyReplies()
   const wording = createRow<Waiting & { issued: Issued }>(process.nextTick, (each) => {
     const { request, reply, ask, issued, done } = each
     try {
-      sendReady(reply, JSON.stringify(bodyOf(request, reply, ask, issued)))
+      sendReady(reply, bodyOf(request, reply, ask, issued))
     } catch (error) {
       done(asError(error))
     }
@@ -164,7 +161,7 @@ export function serveTokens(
     onError: [
       checks.onError,
       (request: FastifyRequest, _reply: FastifyReply, error: Error, done: () => void) => {
-        requestsBy(typeAsked(request) ?? defaultType, outcomeOf(error)).inc()
+        requests(typeAsked(request) ?? defaultType, outcomeOf(error)).add()
         done()
       },
     ],

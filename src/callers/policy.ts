@@ -67,7 +67,7 @@ export function decide(
 
   const rule = customerRule(policy, customerOf(action))
   const settings = rule ? settingsBy(rule, configured) : configured
-  const reasons = [...refusedToService(caller, action, policy, settings)]
+  const reasons = refusedToService(caller, action, policy, settings)
   if (action.route === 'issue') {
     if (rule?.kinds && !rule.kinds.includes(action.asked.type)) reasons.push('kind_not_of_customer')
     if (policy.knownCustomers === 'listed' && rule === undefined) reasons.push('customer_unknown')
@@ -129,24 +129,26 @@ const settingsBy = (rule: CustomerRule, configured: RequestSettings): RequestSet
   ...(rule.regionId !== undefined && { regionId: rule.regionId }),
 })
 
-function* refusedToService(
+function refusedToService(
   caller: Caller,
   action: Action,
   policy: Policy,
   settings: RequestSettings,
-): Generator<RefusalReason> {
-  if (caller.kind !== 'service' || policy.services === null) return
+): RefusalReason[] {
+  if (caller.kind !== 'service' || policy.services === null) return []
   const rule = policy.services.get(caller.name)
-  if (rule === undefined) return yield 'service_not_listed'
-  if (!within(rule.customers, customerOf(action))) yield 'customer_not_of_service'
-  if (action.route !== 'issue') return
+  if (rule === undefined) return ['service_not_listed']
+  const reasons: RefusalReason[] = []
+  if (!within(rule.customers, customerOf(action))) reasons.push('customer_not_of_service')
+  if (action.route !== 'issue') return reasons
   const { asked } = action
-  if (rule.kinds && !rule.kinds.includes(asked.type)) yield 'kind_not_of_service'
+  if (rule.kinds && !rule.kinds.includes(asked.type)) reasons.push('kind_not_of_service')
   // What comes out counts, not what was named: no tags at all is the widest token there is.
   const narrow =
     carries(rule.sourceTags, asked.sourceTags ?? settings.sourceTags?.tags) &&
     carries(rule.connectionTags, asked.connectionTags ?? settings.connectionTags?.tags)
-  if (!narrow) yield 'tags_not_of_service'
+  if (!narrow) reasons.push('tags_not_of_service')
+  return reasons
 }
 
 const within = (set: CustomerSet, customerId: string) =>

@@ -22,7 +22,7 @@ COPY src ./src
 # Node keeps it by user, so it is made as the one that will run; from then on it is root's like all else.
 RUN install -d -o 1000 node_modules/.cache/compiled
 USER 1000:1000
-RUN node src/main.ts > /dev/null; test $? -eq 78
+RUN node src/start.js > /dev/null; test $? -eq 78
 USER 0:0
 RUN chown -R 0:0 node_modules/.cache && chmod -R a+rX node_modules/.cache
 
@@ -37,7 +37,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["nod
   "const { HOST, PORT, OPS_PORT } = process.env; const host = /^(0\\.0\\.0\\.0|::)?$/.test(HOST ?? '') ? '127.0.0.1' : HOST; require('node:http').get({ host, port: OPS_PORT || PORT || 8080, path: '/health/live' }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 
 # Directly, without npm or a shell between: SIGTERM reaches the service.
-CMD ["node", "src/main.ts"]
+CMD ["node", "src/start.js"]
 
 ARG VERSION=unknown
 ARG REVISION=unknown

@@ -18,7 +18,7 @@ export async function startBroker(
   environment: Readonly<Record<string, string>>,
   port: number,
 ): Promise<BrokerProcess> {
-  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+  const main = fileURLToPath(new URL('../src/start.js', import.meta.url))
   const child = spawn(process.execPath, [main], {
     env: { HOST: '127.0.0.1', PORT: String(port), ...environment },
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,10 +1,7 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import { isPrivateHost } from '../config/values.ts'
+import { createEgress, type EgressRoute } from '../egress.ts'
 
-export type EgressSettings = {
-  /** For https URLs alone; clear text stays inside the network that allows it. */
-  readonly proxyUrl: string | null
-  readonly noProxy?: string | null
+export type EgressSettings = EgressRoute & {
   /** Headers that carry a trace on; none unless tracing is on. */
   readonly outgoing?: () => Readonly<Record<string, string>>
 }
@@ -31,7 +28,13 @@ const CONNECTIONS_PER_HOST = 32
 
 /** HTTP GET with a limit in time, body included, and in size. */
 export function createBoundedGet(settings: EgressSettings): BoundedGet {
-  const dispatcher = createDispatcher(settings)
+  const egress = createEgress(settings, {
+    connections: CONNECTIONS_PER_HOST,
+    pipelining: 1,
+    // The deadline of the call covers both.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  })
 
   return {
     async get(url, headers, { timeoutMs, limitBytes }) {
@@ -40,7 +43,7 @@ export function createBoundedGet(settings: EgressSettings): BoundedGet {
       timer.unref()
       try {
         const { origin, pathname, search } = new URL(url)
-        const response = await dispatcher.request({
+        const response = await egress.request({
           origin,
           path: `${pathname}${search}`,
           method: 'GET',
@@ -60,25 +63,8 @@ export function createBoundedGet(settings: EgressSettings): BoundedGet {
         clearTimeout(timer)
       }
     },
-    close: () => void dispatcher.destroy().catch(() => undefined),
+    close: () => void egress.destroy().catch(() => undefined),
   }
-}
-
-function createDispatcher(settings: EgressSettings): Dispatcher {
-  const options = {
-    connections: CONNECTIONS_PER_HOST,
-    pipelining: 1,
-    // The deadline of the call covers both.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  }
-  if (settings.proxyUrl === null) return new Agent(options)
-  return new EnvHttpProxyAgent({
-    ...options,
-    httpProxy: '',
-    httpsProxy: settings.proxyUrl,
-    noProxy: settings.noProxy ?? '',
-  })
 }
 
 async function bounded(body: AsyncIterable<unknown>, limitBytes: number): Promise<string> {

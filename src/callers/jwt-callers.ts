@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { errors } from 'jose'
+import * as errors from 'jose/errors'
 import { BrokerError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { BoundedGet } from './bounded-get.ts'

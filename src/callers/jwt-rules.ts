@@ -1,11 +1,7 @@
-import {
-  type CryptoKey,
-  decodeProtectedHeader,
-  errors,
-  type JWTPayload,
-  jwtVerify,
-  type LocalJWKSet,
-} from 'jose'
+import type { CryptoKey, JWTPayload, LocalJWKSet } from 'jose'
+import { decodeProtectedHeader } from 'jose/decode/protected_header'
+import * as errors from 'jose/errors'
+import { jwtVerify } from 'jose/jwt/verify'
 import type { KeySet } from './key-set.ts'
 
 export type JwtRules = {

@@ -1,4 +1,5 @@
-import { createLocalJWKSet, type LocalJWKSet } from 'jose'
+import type { LocalJWKSet } from 'jose'
+import { createLocalJWKSet } from 'jose/jwks/local'
 import { z } from 'zod'
 import { type BoundedGet, isConfidential } from './bounded-get.ts'
 

@@ -4,7 +4,6 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
-import { stringify } from 'yaml'
 import { z } from 'zod'
 import { compact } from '../client/compact.ts'
 import { tidied } from './openapi.ts'
@@ -94,9 +93,10 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
   app.get(
     '/openapi.yaml',
     { schema: documented('getOpenapiYaml', 'This description, as YAML', 'application/yaml') },
-    (_request, reply) => {
+    async (_request, reply) => {
+      const { stringify } = await import('yaml')
       reply.header('cache-control', 'no-cache').type('application/yaml; charset=utf-8')
-      reply.send(stringify(described(), { aliasDuplicateObjects: false, lineWidth: 100 }))
+      return stringify(described(), { aliasDuplicateObjects: false, lineWidth: 100 })
     },
   )
   app.get(

@@ -1,4 +1,3 @@
-import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
@@ -164,10 +163,10 @@ export function refuseUnreadable(error: ParserError, socket: Duplex): void {
 
 /** Answers on the bare connection, and closes it. */
 export function refuseOn(socket: Duplex, code: FailureCode, detail: string): void {
-  const [status] = FAILURES[code]
+  const [status, title] = FAILURES[code]
   const body = JSON.stringify(problem(code, detail))
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+    `HTTP/1.1 ${status} ${title}\r\n` +
       'Content-Type: application/problem+json\r\n' +
       'Cache-Control: no-store\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\n` +

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, errors } from 'undici'
+import { createEgress, type EgressRoute } from '../egress.ts'
 import type { ClockWatch } from './clock-skew.ts'
 import type { Deadline } from './deadline.ts'
 
@@ -32,11 +32,9 @@ export class CallFailure extends Error {
 
 const REPLY_LIMIT_BYTES = 64 * 1024
 
-export type CallSettings = {
+export type CallSettings = EgressRoute & {
   readonly connections: number
   readonly timeoutMs: number
-  readonly proxyUrl: string | null
-  readonly noProxy?: string | null
 }
 
 export type CallDeps = {
@@ -47,9 +45,9 @@ export type CallDeps = {
   readonly outgoing?: (() => Readonly<Record<string, string>>) | undefined
 }
 
-function createDispatcher(settings: CallSettings): Dispatcher {
+function egressFor(settings: CallSettings) {
   const connectTimeout = Math.ceil(settings.timeoutMs / 2)
-  const options = {
+  return createEgress(settings, {
     connections: settings.connections,
     pipelining: 1,
     // A connection carries one call, so that one which breaks does not take others with it.
@@ -61,23 +59,16 @@ function createDispatcher(settings: CallSettings): Dispatcher {
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: 30_000,
-  }
-  if (settings.proxyUrl === null) return new Agent(options)
-  return new EnvHttpProxyAgent({
-    ...options,
-    httpProxy: '',
-    httpsProxy: settings.proxyUrl,
-    noProxy: settings.noProxy ?? '',
   })
 }
 
 /** HTTP to the upstream: pooled, bounded in time and size, and never following a redirect. */
 export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
-  const dispatcher = createDispatcher(settings)
+  const egress = egressFor(settings)
 
   async function exchange(call: Call, deadline: Deadline): Promise<Reply> {
     const url = new URL(call.url)
-    const response = await dispatcher.request({
+    const response = await egress.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method: call.method,
@@ -125,7 +116,7 @@ export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
         deps.onInFlight(-1)
       }
     },
-    close: (): Promise<void> => dispatcher.destroy(),
+    close: (): Promise<void> => egress.destroy(),
   }
 }
 
@@ -135,7 +126,6 @@ export type HttpCalls = ReturnType<typeof createHttpCalls>
 function asCallFailure(error: unknown, deadline: Deadline): CallFailure {
   if (error instanceof CallFailure) return error
   if (deadline.signal.aborted) return new CallFailure('timeout', 'DEADLINE')
-  if (error instanceof errors.ConnectTimeoutError) return new CallFailure('network', error.code)
   return new CallFailure('network', codeOf(error))
 }
 

@@ -1,4 +1,4 @@
-import { decodeJwt } from 'jose'
+import { decodeJwt } from 'jose/jwt/decode'
 import { z } from 'zod'
 
 const Scope = z.looseObject({ workspaceId: z.string().min(1) })

@@ -27,7 +27,7 @@ export const brokerEnvironment = ({ upstreamUrl }: Surroundings, redisUrl?: stri
 })
 
 export const startBroker = (processes: Processes, env: Environment) =>
-  processes.server('../../src/main.ts', env, { probe: '/health/ready' })
+  processes.server('../../src/start.js', env, { probe: '/health/ready' })
 
 /** Those to compare with, and the broker in its ways; `few` leaves out the many customers. */
 export async function startContestants(

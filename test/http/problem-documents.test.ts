@@ -143,7 +143,7 @@ test('what is refused on a bare connection is whole, and the last thing on it', 
   const [head = '', body = ''] = text.split('\r\n\r\n')
 
   expect(head.split('\r\n')).toEqual([
-    'HTTP/1.1 414 URI Too Long',
+    'HTTP/1.1 414 The URL is too long',
     'Content-Type: application/problem+json',
     'Cache-Control: no-store',
     `Content-Length: ${Buffer.byteLength(body)}`,

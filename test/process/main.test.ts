@@ -45,7 +45,7 @@ describe('the start', () => {
   })
 
   test('keeps what Node made of the sources beside them, where nobody else can write', async () => {
-    const { stderr, stdout } = spawnSync(process.execPath, ['src/main.ts'], {
+    const { stderr, stdout } = spawnSync(process.execPath, ['src/start.js'], {
       env: { PATH: process.env.PATH, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
       encoding: 'utf8',
     })

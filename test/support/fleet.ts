@@ -11,7 +11,7 @@ import { environment, type LogLine, SERVICE_KEY } from './service.ts'
 
 /** Neither starting nor without the Redis that every fleet has. */
 const READY = '"status":"ok","checks"'
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../src/start.js', import.meta.url))
 
 export type Answer = {
   readonly status: number

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { keepEvidence } from './evidence.ts'
 import type { LogLine } from './service.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../src/start.js', import.meta.url))
 
 export type BrokerProcess = {
   readonly child: ChildProcess
@@ -19,7 +19,7 @@ export type BrokerProcess = {
   readonly exit: Promise<number | string>
 }
 
-/** `src/main.ts` as a process of its own, with `env` and nothing else in its environment. Ends with the test. */
+/** `src/start.js` as a process of its own, with `env` and nothing else in its environment. Ends with the test. */
 export function spawnBroker(
   env: Record<string, string | undefined>,
 ): Omit<BrokerProcess, 'url' | 'opsUrl'> {

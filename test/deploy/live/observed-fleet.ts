@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { startSandbox } from '../../../src/sandbox/sandbox.ts'
 import { freePort, startPrivateRedis, until } from '../../support/private-redis.ts'
 
-const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../../src/start.js', import.meta.url))
 const SERVICE_KEY = 'observed-fleet-service-key'
 
 export type ObservedBroker = {

@@ -31,6 +31,8 @@ export class CallFailure extends Error {
 }
 
 const REPLY_LIMIT_BYTES = 64 * 1024
+/** undici's word for a reply beyond the limit. */
+const TOO_LARGE = 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
 
 export type CallSettings = EgressRoute & {
   readonly connections: number
@@ -59,6 +61,7 @@ function egressFor(settings: CallSettings) {
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: 30_000,
+    maxResponseSize: REPLY_LIMIT_BYTES,
   })
 }
 
@@ -81,15 +84,7 @@ export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
       body: call.body ?? null,
       signal: deadline.signal,
     })
-    const chunks: Buffer[] = []
-    let size = 0
-    for await (const chunk of response.body) {
-      const bytes = Buffer.from(chunk)
-      size += bytes.length
-      if (size > REPLY_LIMIT_BYTES) throw new CallFailure('too_large', 'REPLY_LIMIT')
-      chunks.push(bytes)
-    }
-
+    const text = await response.body.text()
     const receivedAt = deps.now()
     const header = (name: string) => {
       const value = response.headers[name]
@@ -99,7 +94,7 @@ export function createHttpCalls(settings: CallSettings, deps: CallDeps) {
     return {
       status: response.statusCode,
       header,
-      text: Buffer.concat(chunks).toString(),
+      text,
       receivedAt,
     }
   }
@@ -126,7 +121,8 @@ export type HttpCalls = ReturnType<typeof createHttpCalls>
 function asCallFailure(error: unknown, deadline: Deadline): CallFailure {
   if (error instanceof CallFailure) return error
   if (deadline.signal.aborted) return new CallFailure('timeout', 'DEADLINE')
-  return new CallFailure('network', codeOf(error))
+  const code = codeOf(error)
+  return new CallFailure(code === TOO_LARGE ? 'too_large' : 'network', code)
 }
 
 function codeOf(error: unknown): string {

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import { BrokerError, type FailureCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Token, TokenRequest, TokenType } from '../tokens/token.ts'
@@ -86,6 +87,8 @@ export function createMint(settings: UpstreamSettings, deps: MintDeps) {
       { method: 'POST', path: dialect.mintPath[type], body },
       { deadline, urgency, subject: request.workspaceName, about },
     )
+    // This call's place is free: whoever waits for it goes first, and what has come is read while the upstream works.
+    await immediate()
     if (reply.status < 200 || reply.status > 299) {
       const upstreamSays = replyText(reply.text, secrets)
       const stillProbing = choice.known() === null && isAnotherDialect(reply.status)

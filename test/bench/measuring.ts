@@ -18,8 +18,8 @@ export const putLoad = (
   processes: Processes,
   { server: { port, pid, core }, ...callers }: Omit<Contestant, 'name'>,
   pattern: Job['pattern'],
-): Promise<LoadResult> =>
-  processes.load({ port, pid, core, ...callers, connections: CONNECTIONS, pattern })
+  connections = CONNECTIONS,
+): Promise<LoadResult> => processes.load({ port, pid, core, ...callers, connections, pattern })
 
 /** The least disturbed of a few. */
 async function undisturbed(

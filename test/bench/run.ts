@@ -99,7 +99,7 @@ async function full(around: Parameters<typeof startContestants>[1]) {
   console.log(`\n${machine()}${processes.isPinned ? ', server and load on a core each' : ''}\n`)
   console.log(throughputTable(throughput, latencies))
   console.log(
-    `\nfirst tokens over 32 upstream connections of 50 ms: ${range(mints, 2)} of what the delay allows`,
+    `\nfirst tokens over 32 upstream connections of 50 ms: ${range(mints.ofDelay, 2)} of what the delay allows, ${range(mints.ofDirect, 2)} of what the same upstream gives without a broker`,
   )
   console.log(`start to ready, in memory: ${range(start)} ms`)
   for (const { tokens, usedBytes, residentBytes } of memory)

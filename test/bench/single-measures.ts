@@ -11,41 +11,51 @@ const UPSTREAM_DELAY_MS = 50
 const UPSTREAM_CONNECTIONS = 32
 const FIRST_TOKENS = 1000
 
+export type Mints = {
+  /** As a share of what the upstream's delay would allow if nothing else took time. */
+  readonly ofDelay: Spread
+  /** As a share of what the same upstream gives the same load without a broker between. */
+  readonly ofDirect: Spread
+}
+
 /**
- * First tokens of a thousand customers: the rate, as a share of what the upstream's delay allows. The process has
- * minted for others before, so that what is measured is not the compiler.
+ * The rate of first tokens of a thousand customers. The process has minted for others before, so that what is
+ * measured is not the compiler.
  */
 export async function measureMints(
   processes: Processes,
   around: Surroundings,
   rounds: number,
-): Promise<Spread> {
+): Promise<Mints> {
   const upstream = await processes.server(
     './contestants/upstream.ts',
     { DELAY_MS: `${UPSTREAM_DELAY_MS}` },
     { beside: true },
   )
+  const each = { customers: FIRST_TOKENS, credential: 'key' } as const
+  const once = { kind: 'each-once' } as const
+  const direct = () => putLoad(processes, { server: upstream, ...each }, once, UPSTREAM_CONNECTIONS)
+  await direct()
+
   const upstreamUrl = `http://127.0.0.1:${upstream.port}`
   const idealSeconds = (FIRST_TOKENS / UPSTREAM_CONNECTIONS) * (UPSTREAM_DELAY_MS / 1000)
-  const shares: number[] = []
+  const ofDelay: number[] = []
+  const ofDirect: number[] = []
   for (let round = 0; round < rounds; round++) {
     const server = await startBroker(processes, {
       ...brokerEnvironment({ ...around, upstreamUrl }),
       UPSTREAM_MAX_CONCURRENCY: `${UPSTREAM_CONNECTIONS}`,
     })
     const mint = (firstCustomer: number) =>
-      putLoad(
-        processes,
-        { server, customers: FIRST_TOKENS, firstCustomer, credential: 'key' },
-        { kind: 'each-once' },
-      )
+      putLoad(processes, { server, ...each, firstCustomer }, once)
     await mint(0)
     const { seconds } = await mint(FIRST_TOKENS)
-    shares.push(idealSeconds / seconds)
+    ofDelay.push(idealSeconds / seconds)
+    ofDirect.push((await direct()).seconds / seconds)
     await server.stop()
   }
   await upstream.stop()
-  return spreadOf(shares)
+  return { ofDelay: spreadOf(ofDelay), ofDirect: spreadOf(ofDirect) }
 }
 
 /** From the start of the process to the first 200 of `/health/ready`, in memory mode. */

@@ -9,11 +9,14 @@ export type IsoTime = {
 
 /**
  * RFC 3339 texts of moments. Each request has several, nearly all of one day, and `Date` takes longer over
- * one of them than all else that is written of a cached token: so the day's text is remembered.
+ * one of them than all else that is written of a cached token: so the day's text is remembered, and the last
+ * millisecond's, as under load many requests share one.
  */
 export function createIsoTime(): IsoTime {
   let day = Number.NaN
   let dayText = ''
+  let last = Number.NaN
+  let lastText = ''
 
   function untilSeconds(epochMs: number): string {
     const daysGone = Math.floor(epochMs / DAY_MS)
@@ -29,8 +32,11 @@ export function createIsoTime(): IsoTime {
   return {
     seconds: (epochMs) => `${untilSeconds(epochMs)}Z`,
     milliseconds(epochMs) {
-      const ofSecond = Math.floor(epochMs) % 1000
-      return `${untilSeconds(epochMs)}.${String(ofSecond).padStart(3, '0')}Z`
+      if (epochMs === last) return lastText
+      const ofSecond = String(Math.floor(epochMs) % 1000).padStart(3, '0')
+      last = epochMs
+      lastText = `${untilSeconds(epochMs)}.${ofSecond}Z`
+      return lastText
     },
   }
 }

@@ -4,9 +4,9 @@
  */
 export function rememberedBy<Of extends object, Made>(
   make: (of: Of, text: string) => Made,
-): (of: Of, text: string) => Made {
+): (of: Of, text?: string) => Made {
   const known = new WeakMap<Of, { readonly text: string; readonly made: Made }>()
-  return (of, text) => {
+  return (of, text = '') => {
     const kept = known.get(of)
     if (kept !== undefined && kept.text === text) return kept.made
     const made = make(of, text)

@@ -1,6 +1,7 @@
 import rateLimit, { type FastifyRateLimitStore } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BrokerError } from '../errors.ts'
+import { rememberedBy } from '../remembered.ts'
 import type { Count, Counters, Limit } from './counters.ts'
 
 export type { Limit } from './counters.ts'
@@ -51,10 +52,15 @@ export function createLimits(
     })
   })
 
+  const policyOf = rememberedBy(
+    ({ max, windowMs }: Limit) => `"customer";q=${max};w=${Math.ceil(windowMs / 1000)}`,
+  )
+
   /** draft-ietf-httpapi-ratelimit-headers-11, and a refusal once more than allowed have come. */
-  function tell(reply: FastifyReply, { max, windowMs }: Limit, { count, resetMs }: Count): void {
+  function tell(reply: FastifyReply, limit: Limit, { count, resetMs }: Count): void {
+    const { max } = limit
     const resetSeconds = Math.max(1, Math.ceil(resetMs / 1000))
-    reply.header('ratelimit-policy', `"customer";q=${max};w=${Math.ceil(windowMs / 1000)}`)
+    reply.header('ratelimit-policy', policyOf(limit))
     reply.header('ratelimit', `"customer";r=${Math.max(0, max - count)};t=${resetSeconds}`)
     if (count <= max) return
     deps.onLimited('customer')

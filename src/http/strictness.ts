@@ -13,8 +13,8 @@ export function answerForNode({ server }: FastifyInstance): void {
 }
 
 /** Of these Node takes the first and drops the rest; a proxy before us may have looked at another. */
-const ONLY_ONCE = new Set(['host', 'authorization', 'content-type', 'content-length'])
-const LENGTHS = new Set([...ONLY_ONCE].map((name) => name.length))
+const ONLY_ONCE = ['host', 'authorization', 'content-type', 'content-length']
+const LENGTHS = new Set(ONLY_ONCE.map((name) => name.length))
 
 /** Requests that two readers could read in two ways. */
 export function ambiguity({
@@ -24,15 +24,14 @@ export function ambiguity({
 }: IncomingMessage): BrokerError | null {
   if (headers.host === undefined && httpVersion === '1.1')
     return refusal('the header Host is missing')
-  let seen: Set<string> | undefined
+  let seen = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? ''
     if (!LENGTHS.has(written.length)) continue
-    const name = written.toLowerCase()
-    if (!ONLY_ONCE.has(name)) continue
-    seen ??= new Set()
-    if (seen.has(name)) return refusal('a header that may be there once is there twice')
-    seen.add(name)
+    const which = ONLY_ONCE.indexOf(written.toLowerCase())
+    if (which < 0) continue
+    if (seen & (1 << which)) return refusal('a header that may be there once is there twice')
+    seen |= 1 << which
   }
   return null
 }

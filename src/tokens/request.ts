@@ -54,9 +54,11 @@ export function tokenRequest(
 }
 
 /** The name the upstream keeps a customer under. */
-export const workspaceNameOf = (settings: RequestSettings, customerId: string) =>
-  // A function, because `$&` and its like have a meaning in a replacement string.
-  settings.workspaceTemplate.replaceAll('{id}', () => customerId)
+export const workspaceNameOf = ({ workspaceTemplate }: RequestSettings, customerId: string) =>
+  workspaceTemplate === '{id}'
+    ? customerId
+    : // A function, because `$&` and its like have a meaning in a replacement string.
+      workspaceTemplate.replaceAll('{id}', () => customerId)
 
 /** A dialog on a page of another origin hangs without a word, so an origin that is not listed is refused. */
 function originFor(allowed: readonly string[], asked: Asked): string | null {

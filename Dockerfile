@@ -23,6 +23,10 @@ COPY src ./src
 RUN install -d -o 1000 node_modules/.cache/compiled
 USER 1000:1000
 RUN node src/start.js > /dev/null; test $? -eq 78
+# What it loads later, or not always.
+RUN node --input-type=module -e "import { enableCompileCache } from 'node:module'; \
+      enableCompileCache('node_modules/.cache/compiled'); \
+      await import('undici'); await import('./src/redis/redis-link.ts')"
 USER 0:0
 RUN chown -R 0:0 node_modules/.cache && chmod -R a+rX node_modules/.cache
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -6,6 +7,8 @@ export default defineConfig({
     // The last one ends first: it looks into the Redis that the first one stops.
     globalSetup: ['./test/support/redis.ts', './test/support/evidence-setup.ts'],
     pool: 'forks',
+    // Most of them wait, most of the time: even on two cores two at once take half as long.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 15_000,
     // Browsers, clusters and fleets in real time: a machine that others use may lose them seconds. What is broken
     // fails every time.

@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/deploy/live/**/*.live.ts'],
     pool: 'forks',
-    // Each starts a fleet of its own, and measures time.
-    fileParallelism: false,
+    // The alerts mostly wait, and the others find room beside them.
+    maxWorkers: 2,
     testTimeout: 240_000,
     hookTimeout: 120_000,
   },

@@ -1,9 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { z } from 'zod'
 import { startPrivateRedis } from '../support/private-redis.ts'
+import { losses, readBaseline, saveBaseline } from './baseline.ts'
 import { startContestants } from './contestants.ts'
 import { createProcesses } from './processes.ts'
 import { measureMemory, measureMints, measureStart } from './single-measures.ts'
@@ -15,9 +14,6 @@ import {
   prime,
   type Throughput,
 } from './throughput.ts'
-
-const BASELINE = fileURLToPath(new URL('./baseline.json', import.meta.url))
-const MOST_LOSS = 0.2
 
 const { values: options } = parseArgs({
   options: {
@@ -109,9 +105,6 @@ async function full(around: Parameters<typeof startContestants>[1]) {
     )
 }
 
-const Baseline = z.record(z.string(), z.number())
-
-/** Ratios alone are compared: they hold on any machine, and requests per second do not. */
 async function quick(around: Parameters<typeof startContestants>[1]) {
   const contestants = await startContestants(processes, around, 'few')
   await prime(processes, contestants, 2500)
@@ -124,21 +117,11 @@ async function quick(around: Parameters<typeof startContestants>[1]) {
   const ratios = Object.fromEntries(
     throughput.map(({ name, ofFastify }) => [name, Number(ofFastify.median.toFixed(3))]),
   )
-  if (options['save-baseline']) {
-    await writeFile(BASELINE, `${JSON.stringify(ratios, null, 2)}\n`)
-    return
-  }
-  const stored = await readFile(BASELINE, 'utf8').catch(() => null)
-  if (stored === null) {
-    console.error('there is no baseline to compare with: store one with --save-baseline')
-    process.exitCode = 1
-    return
-  }
-  const baseline = Baseline.parse(JSON.parse(stored))
-  for (const [name, before] of Object.entries(baseline)) {
-    const now = ratios[name] ?? 0
-    if (!name.startsWith('broker') || now >= before * (1 - MOST_LOSS)) continue
-    console.error(`${name}: ${rounded(now, 2)} of bare Fastify, where it was ${rounded(before, 2)}`)
-    process.exitCode = 1
-  }
+  if (options['save-baseline']) return saveBaseline(ratios)
+  const before = await readBaseline()
+  const found = before
+    ? losses(before, ratios)
+    : ['there is no baseline to compare with: store one with --save-baseline']
+  for (const each of found) console.error(each)
+  if (found.length > 0) process.exitCode = 1
 }

@@ -18,8 +18,8 @@ export async function startBroker(
   environment: Readonly<Record<string, string>>,
   port: number,
 ): Promise<BrokerProcess> {
-  const main = fileURLToPath(new URL('../src/start.js', import.meta.url))
-  const child = spawn(process.execPath, [main], {
+  const start = fileURLToPath(new URL('../src/start.js', import.meta.url))
+  const child = spawn(process.execPath, [start], {
     env: { HOST: '127.0.0.1', PORT: String(port), ...environment },
     stdio: ['ignore', 'inherit', 'inherit'],
   })

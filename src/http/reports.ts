@@ -57,7 +57,10 @@ export function reportRequests(
     duration.observe(elapsedMs / 1000)
     if (fields === null) return
     const ms = Math.round(elapsedMs * 10) / 10
-    log.line(`"request_id":${json(id)},${members},"ms":${ms}${membersOf(fields)}`, 'request')
+    log.line(
+      `"request_id":${JSON.stringify(id)},${members},"ms":${ms}${membersOf(fields)}`,
+      'request',
+    )
   })
 
   app.decorateReply('logFields')
@@ -85,11 +88,9 @@ export function reportRequests(
   })
 }
 
-const json = (text: string) => JSON.stringify(text)
-
 // By hand, like the line itself: of all that a request takes, to make it from an object was the most.
 const membersOf = ({ customer, code, source, trace_id, span_id }: FastifyReply['logFields']) =>
-  (customer === undefined ? '' : `,"customer":${json(customer)}`) +
+  (customer === undefined ? '' : `,"customer":${JSON.stringify(customer)}`) +
   (code === undefined ? '' : `,"code":"${code}"`) +
   (source === undefined ? '' : `,"source":"${source}"`) +
   (trace_id === undefined ? '' : `,"trace_id":"${trace_id}","span_id":"${span_id}"`)

@@ -11,7 +11,7 @@ import { environment, type LogLine, SERVICE_KEY } from './service.ts'
 
 /** Neither starting nor without the Redis that every fleet has. */
 const READY = '"status":"ok","checks"'
-const MAIN = fileURLToPath(new URL('../../src/start.js', import.meta.url))
+const START = fileURLToPath(new URL('../../src/start.js', import.meta.url))
 
 export type Answer = {
   readonly status: number
@@ -62,7 +62,7 @@ export async function startFleet(options: FleetOptions): Promise<BrokerFleet> {
   async function start(): Promise<FleetBroker> {
     const port = await freePort()
     const url = `http://127.0.0.1:${port}`
-    const child = spawn(process.execPath, [MAIN], {
+    const child = spawn(process.execPath, [START], {
       env: {
         PATH: process.env.PATH,
         ...environment(upstream, { AUDIT_LOG: '/dev/null', LOG_LEVEL: 'warn' }),

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { keepEvidence } from './evidence.ts'
 import type { LogLine } from './service.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/start.js', import.meta.url))
+const START = fileURLToPath(new URL('../../src/start.js', import.meta.url))
 
 export type BrokerProcess = {
   readonly child: ChildProcess
@@ -23,7 +23,7 @@ export type BrokerProcess = {
 export function spawnBroker(
   env: Record<string, string | undefined>,
 ): Omit<BrokerProcess, 'url' | 'opsUrl'> {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [START], {
     env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { startSandbox } from '../../../src/sandbox/sandbox.ts'
 import { freePort, startPrivateRedis, until } from '../../support/private-redis.ts'
 
-const MAIN = fileURLToPath(new URL('../../../src/start.js', import.meta.url))
+const START = fileURLToPath(new URL('../../../src/start.js', import.meta.url))
 const SERVICE_KEY = 'observed-fleet-service-key'
 
 export type ObservedBroker = {
@@ -74,7 +74,7 @@ function observedBroker(env: Environment): ObservedBroker {
       return reply.status
     },
     async start() {
-      const started = spawn(process.execPath, [MAIN], {
+      const started = spawn(process.execPath, [START], {
         env,
         stdio: ['ignore', 'ignore', 'inherit'],
       })

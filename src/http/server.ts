@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -8,6 +7,7 @@ import type { Metrics } from '../metrics.ts'
 import { BOUNDS, type Bounds } from './bounds.ts'
 import { answerInProblems, refuseUnreadable } from './problems.ts'
 import { reportRequests } from './reports.ts'
+import { createRequestIds } from './request-ids.ts'
 import { ambiguity, answerForNode } from './strictness.ts'
 import { compileValidator } from './validation.ts'
 
@@ -28,13 +28,11 @@ export type ServerDeps = {
 /** `stopping`: not ready any more, still serving. `draining`: what has begun is finished, nothing else begins. */
 export type Phase = 'serving' | 'stopping' | 'draining'
 
-/** A caller's own request id is kept, if it cannot break a log line; it joins the two sides' logs. */
-const REQUEST_ID = /^[A-Za-z0-9._~-]{1,64}$/
-
 /** Fastify with our limits, problem documents for every failure, one log line and one measurement a request. */
 export function createServer(settings: ServerSettings, deps: ServerDeps): FastifyInstance {
   const { log, metrics, phase } = deps
   const bounds = { ...BOUNDS, ...settings.bounds }
+  const requestId = createRequestIds()
   const app = Fastify({
     // A logger of its own for every request costs more than the two lines that one may have: see `reportRequests`.
     logger: false,
@@ -58,8 +56,7 @@ export function createServer(settings: ServerSettings, deps: ServerDeps): Fastif
     // Ours are set below; the framework's own need not be loaded.
     schemaController: { compilersFactory: { buildValidator: unused, buildSerializer: unused } },
     return503OnClosing: false,
-    genReqId: ({ headers: { 'x-request-id': id } }) =>
-      typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID(),
+    genReqId: ({ headers }) => requestId(headers['x-request-id']),
     clientErrorHandler: refuseUnreadable,
     frameworkErrors: (error, request, reply) => {
       app.errorHandler(error, request, reply)

@@ -117,7 +117,9 @@ describe('the log and the audit', () => {
     const replaced = await ask('two words\u007f')
 
     expect(kept.headers['x-request-id']).toBe('page-42.a')
-    expect(replaced.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+    const next = await ask('')
+    expect(next.headers['x-request-id']).not.toBe(replaced.headers['x-request-id'])
+    expect(replaced.headers['x-request-id']).toMatch(/^[\w-]{16}$/)
     expect(
       logged().filter((line) => line.request_id === 'page-42.a' && line.msg === 'request'),
     ).toHaveLength(1)

@@ -73,8 +73,8 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
   const { observers, mint } = deps
   const now = deps.now ?? Date.now
   const uptime = deps.uptime ?? (() => performance.now())
-  const variantOf = createVariants()
-  const memory = createMemoryCache(settings, variantOf, now, uptime)
+  const { variantOf, matches } = createVariants()
+  const memory = createMemoryCache(settings, matches, now, uptime)
   let vault = vaultOf(settings)
   const fleet: Fleet =
     deps.redis === null

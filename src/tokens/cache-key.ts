@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto'
+import { rememberedByTexts } from '../remembered.ts'
 import type { TagSelection, TokenRequest } from './token.ts'
 
 /** Raise it when the layout in Redis or the sealed shape changes: values of another format are never read. */
@@ -17,12 +18,19 @@ export type Names = {
 
 const NO_TAGS = ''
 
+/** Which of a customer's tokens it is: the text of everything in a request but the customer that decides it. */
+export type Variants = {
+  /** The terms, and the workspace's name. */
+  variantOf(request: TokenRequest): string
+  /** Whether a request is of this variant; its text need not be put together for that. */
+  matches(variant: string, request: TokenRequest): boolean
+}
+
 /**
- * The text of everything in a request but the customer that decides which token it is, with parts that
- * cannot run into each other. Texts of tags are remembered by the selection's identity: the configured
- * ones come with every request.
+ * The parts cannot run into each other. What is configured comes with every request and is put into words once:
+ * tags by the selection's identity, origins and regions by their texts.
  */
-export function createVariants(): (request: TokenRequest) => string {
+export function createVariants(): Variants {
   const known = new WeakMap<TagSelection, string>()
 
   function textOf(selection: TagSelection | null): string {
@@ -36,18 +44,46 @@ export function createVariants(): (request: TokenRequest) => string {
     return text
   }
 
-  return (request) => {
-    const source = textOf(request.sourceTags)
-    const connection = textOf(request.connectionTags)
+  // Lengths first, so that no part can pretend to be the start of the next one.
+  const terms = (
+    kind: string,
+    origin: string,
+    region: string,
+    source: string,
+    connection: string,
+  ) =>
+    `${kind}${origin.length}.${region.length}.${source.length}.${connection.length}:` +
+    `${origin}${region}${source}${connection}`
+  const termsWithoutTags = rememberedByTexts((kind: string, origin: string, region: string) =>
+    terms(kind, origin, region, NO_TAGS, NO_TAGS),
+  )
+
+  function termsOf(request: TokenRequest): string {
+    const { tagsAreRequired, sourceTags, connectionTags } = request
+    const kind = tagsAreRequired ? WITH_TAGS_REQUIRED[request.type] : WITH_TAGS_WAIVED[request.type]
     const origin = request.allowedOrigin ?? ''
     const region = request.regionId ?? ''
-    // Lengths first, so that no part can pretend to be the start of the next one.
-    return (
-      `${request.type}${request.tagsAreRequired ? '!' : '.'}${origin.length}.${region.length}.` +
-      `${source.length}.${connection.length}:${origin}${region}${source}${connection}${request.workspaceName}`
-    )
+    if (sourceTags === null && connectionTags === null)
+      return termsWithoutTags(kind, origin, region)
+    return terms(kind, origin, region, textOf(sourceTags), textOf(connectionTags))
+  }
+
+  return {
+    variantOf: (request) => termsOf(request) + request.workspaceName,
+    matches(variant, request) {
+      const { workspaceName } = request
+      const its = termsOf(request)
+      return (
+        variant.length === its.length + workspaceName.length &&
+        variant.startsWith(its) &&
+        variant.endsWith(workspaceName)
+      )
+    },
   }
 }
+
+const WITH_TAGS_REQUIRED = { scoped: 'scoped!', widget: 'widget!' } as const
+const WITH_TAGS_WAIVED = { scoped: 'scoped.', widget: 'widget.' } as const
 
 /**
  * Names for Redis. They are keyed with the org secret, so that a copy of Redis does not even tell

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { Variants } from './cache-key.ts'
 import {
   keepableUntil,
   nowAtLeast,
@@ -51,12 +52,13 @@ export type MemoryCacheSettings = { readonly maxEntries: number; readonly maxByt
 const MOST_PER_CUSTOMER = 16
 /** What one entry costs beside the texts in it, measured. */
 const OVERHEAD_BYTES = 500
+const NONE: readonly Held[] = []
 /** Finer than this a weight is not rounded. */
 const GRAIN = 1024
 
 export function createMemoryCache(
   settings: MemoryCacheSettings,
-  variantOf: (request: TokenRequest) => string,
+  matches: Variants['matches'],
   now: () => number,
   uptime: () => number,
 ): MemoryCache {
@@ -95,7 +97,11 @@ export function createMemoryCache(
     peek: (customerId, variant) =>
       customers.peek(customerId)?.find((held) => held.variant === variant),
     nowFor,
-    find: (request) => get(request.customerId, variantOf(request)),
+    find(request) {
+      for (const held of customers.get(request.customerId) ?? NONE)
+        if (matches(held.variant, request)) return held
+      return undefined
+    },
 
     put(customerId, variant, token, stamp, keptForMs = Number.POSITIVE_INFINITY) {
       const held: Held = {

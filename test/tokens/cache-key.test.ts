@@ -38,23 +38,26 @@ const meaning = (request: TokenRequest) =>
   })
 
 test('two requests share a variant exactly when everything that decides the token is the same', () => {
-  const variantOf = createVariants()
+  const { variantOf, matches } = createVariants()
   fc.assert(
     fc.property(requests, requests, (one, other) => {
       expect(variantOf(one) === variantOf(other)).toBe(meaning(one) === meaning(other))
+      expect(matches(variantOf(one), other)).toBe(meaning(one) === meaning(other))
+      expect(matches(variantOf(one), structuredClone(one))).toBe(true)
     }),
     { numRuns: 5_000 },
   )
 })
 
 test('changing one part alone changes the variant', () => {
-  const variantOf = createVariants()
+  const { variantOf, matches } = createVariants()
   fc.assert(
     fc.property(requests, requests, fc.nat(), (one, other, at) => {
       const keys = Object.keys(one).filter((key) => key !== 'customerId')
       const key = keys[at % keys.length] ?? ''
       const mixed = { ...one, [key]: Object.entries(other).find(([name]) => name === key)?.[1] }
       expect(variantOf(one) === variantOf(mixed)).toBe(meaning(one) === meaning(mixed))
+      expect(matches(variantOf(one), mixed)).toBe(meaning(one) === meaning(mixed))
     }),
     { numRuns: 5_000 },
   )

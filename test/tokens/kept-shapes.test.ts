@@ -33,7 +33,7 @@ describe('what is kept stays where the version before looks for it', () => {
   })
 
   test('variants', () => {
-    const variantOf = createVariants()
+    const { variantOf } = createVariants()
 
     expect(variantOf(request)).toBe(VARIANT)
     expect(variantOf({ ...request, tagsAreRequired: false })).toBe(VARIANT.replace('!', '.'))

@@ -1,3 +1,5 @@
+import { rememberedLast } from './remembered.ts'
+
 const DAY_MS = 86_400_000
 const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'))
 
@@ -15,8 +17,6 @@ export type IsoTime = {
 export function createIsoTime(): IsoTime {
   let day = Number.NaN
   let dayText = ''
-  let last = Number.NaN
-  let lastText = ''
 
   function untilSeconds(epochMs: number): string {
     const daysGone = Math.floor(epochMs / DAY_MS)
@@ -31,12 +31,9 @@ export function createIsoTime(): IsoTime {
 
   return {
     seconds: (epochMs) => `${untilSeconds(epochMs)}Z`,
-    milliseconds(epochMs) {
-      if (epochMs === last) return lastText
+    milliseconds: rememberedLast((epochMs) => {
       const ofSecond = String(Math.floor(epochMs) % 1000).padStart(3, '0')
-      last = epochMs
-      lastText = `${untilSeconds(epochMs)}.${ofSecond}Z`
-      return lastText
-    },
+      return `${untilSeconds(epochMs)}.${ofSecond}Z`
+    }),
   }
 }

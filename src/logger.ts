@@ -1,14 +1,14 @@
 import pino, { type DestinationStream, type Logger as Pino } from 'pino'
 import { createIsoTime } from './iso-time.ts'
+import { inOnePiece, rememberedLast } from './remembered.ts'
 
 /** For what is told of every request. */
 export type LineLog = {
   /**
    * Like `info`, in a third of the time.
-   * @param members of the line's JSON object, as text and without braces
-   * @param message nothing that JSON would have to escape
+   * @param members of the line's JSON object after its level and time, as text, and the brace that closes it
    */
-  line(members: string, message: string): void
+  line(members: string): void
 }
 
 export type Logger = Pino & LineLog
@@ -41,11 +41,12 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   const stream = destination ?? pino.destination()
   const logger = pino(options, stream)
   const isoTime = createIsoTime()
+  const beginningAt = rememberedLast((epochMs) =>
+    inOnePiece(`{"level":"info","time":"${isoTime.milliseconds(epochMs)}",`),
+  )
   return Object.assign(logger, {
-    line: (members: string, message: string) => {
-      if (!logger.isLevelEnabled('info')) return
-      const time = isoTime.milliseconds(Date.now())
-      stream.write(`{"level":"info","time":"${time}",${members},"msg":"${message}"}\n`)
+    line: (members: string) => {
+      if (logger.isLevelEnabled('info')) stream.write(`${beginningAt(Date.now())}${members}\n`)
     },
   })
 }

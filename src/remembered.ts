@@ -40,3 +40,19 @@ export function rememberedByTexts<Texts extends readonly string[], Made>(
     return at.made
   }
 }
+
+/** A function of which the last result is kept: for moments, which under load many in a row share. */
+export function rememberedLast<Made>(make: (of: number) => Made): (of: number) => Made {
+  let last: { readonly of: number; readonly made: Made } | undefined
+  return (of) => {
+    if (last === undefined || last.of !== of) last = { of, made: make(of) }
+    return last.made
+  }
+}
+
+/**
+ * The same text, in one piece: for one that is kept. V8 leaves a text that was joined from others in pieces until
+ * somebody looks into it, which joining it to the next one is not; and to gather them from all over the
+ * memory with each request takes longer than anything else about a line.
+ */
+export const inOnePiece = (text: string): string => Buffer.from(text).toString()

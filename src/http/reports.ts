@@ -3,7 +3,7 @@ import type { FailureCode } from '../errors.ts'
 import { createRow } from '../in-a-row.ts'
 import type { LineLog } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
-import { rememberedByTexts } from '../remembered.ts'
+import { inOnePiece, rememberedByTexts } from '../remembered.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -23,6 +23,7 @@ const KNOWN_METHODS = new Set(['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS', 'PUT'
 
 /** A request that has been answered, and what is told of it. */
 type Answered = {
+  /** Of characters that JSON has no escapes for. */
   readonly id: string
   readonly method: string
   readonly route: string
@@ -49,17 +50,24 @@ export function reportRequests(
       route,
       status,
     ),
-    members: `"method":"${method}","route":${JSON.stringify(route)},"status":${status}`,
+    /** Of its line in the log, all that comes after what is this request's alone. */
+    ending: rememberedByTexts((source: string, code: string) =>
+      inOnePiece(
+        `,"method":"${method}","route":${JSON.stringify(route)},"status":${status}` +
+          `${source && `,"source":"${source}"`}${code && `,"code":"${code}"`},"msg":"request"}`,
+      ),
+    ),
   }))
   const answered = createRow<Answered>(setImmediate, (each) => {
     const { id, method, route, status, elapsedMs, fields } = each
-    const { duration, members } = kindOf(method, route, String(status))
+    const { duration, ending } = kindOf(method, route, String(status))
     duration.observe(elapsedMs / 1000)
     if (fields === null) return
+    const { customer, source = '', code = '' } = fields
     const ms = Math.round(elapsedMs * 10) / 10
+    // By hand, and of few pieces: of all that a request takes, this line was the most.
     log.line(
-      `"request_id":${JSON.stringify(id)},${members},"ms":${ms}${membersOf(fields)}`,
-      'request',
+      `"request_id":"${id}","ms":${ms}${customerMember(customer)}${traceMembers(fields)}${ending(source, code)}`,
     )
   })
 
@@ -88,12 +96,11 @@ export function reportRequests(
   })
 }
 
-// By hand, like the line itself: of all that a request takes, to make it from an object was the most.
-const membersOf = ({ customer, code, source, trace_id, span_id }: FastifyReply['logFields']) =>
-  (customer === undefined ? '' : `,"customer":${JSON.stringify(customer)}`) +
-  (code === undefined ? '' : `,"code":"${code}"`) +
-  (source === undefined ? '' : `,"source":"${source}"`) +
-  (trace_id === undefined ? '' : `,"trace_id":"${trace_id}","span_id":"${span_id}"`)
+const customerMember = (customer: string | undefined) =>
+  customer === undefined ? '' : `,"customer":${JSON.stringify(customer)}`
+
+const traceMembers = ({ trace_id, span_id }: FastifyReply['logFields']) =>
+  trace_id === undefined ? '' : `,"trace_id":"${trace_id}","span_id":"${span_id}"`
 
 /** Evenly, and not by chance: of a share of 0.01 every hundredth is taken. */
 function createSampling(share: number): () => boolean {

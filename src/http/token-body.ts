@@ -1,5 +1,5 @@
 import { createIsoTime } from '../iso-time.ts'
-import { rememberedBy } from '../remembered.ts'
+import { inOnePiece, rememberedBy } from '../remembered.ts'
 import { refreshAfter, type Token } from '../tokens/token.ts'
 import type { ReadyBody } from './ready-replies.ts'
 import type { TokenReply } from './token-schemas.ts'
@@ -18,7 +18,11 @@ export function createTokenBodies(now: () => number) {
     }
     const head = `${JSON.stringify(beginning).slice(0, -1)},"expires_in":`
     const tail = `,"refresh_after":"${isoTime.seconds(refreshAfter(token))}"}`
-    return { head, tail, bytes: Buffer.byteLength(head) + tail.length }
+    return {
+      head: inOnePiece(head),
+      tail: inOnePiece(tail),
+      bytes: Buffer.byteLength(head) + tail.length,
+    }
   })
 
   return (token: Token, customerId: string): ReadyBody => {

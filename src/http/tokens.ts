@@ -77,7 +77,7 @@ export function serveTokens(
     deps.metrics.tokenRequests.tally(type, outcome),
   )
   const tokenBody = createTokenBodies(now)
-  const sendReady = createReadyReplies()
+  const sendReady = createReadyReplies(app.server.keepAliveTimeout)
 
   /** May the caller have this, is there allowance left, and the token: at once, if all of it is at hand. */
   function issue(

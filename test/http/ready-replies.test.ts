@@ -34,6 +34,63 @@ test('a reply from memory is the reply of the mint, but for where it came from',
   expect(await kept.json()).toMatchObject({ token, customer_id: 'acme' })
 })
 
+/** The head and body of the reply to one request, byte for byte. */
+async function bytesOf(url: string, headers: Record<string, string>) {
+  const { connect } = await import('node:net')
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  const lines = Object.entries({ host: 'broker', authorization, ...headers })
+  socket.write(
+    `GET /customers/acme/token HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
+  )
+  let text = ''
+  for await (const chunk of socket) {
+    text += String(chunk)
+    const [head = '', body] = text.split('\r\n\r\n')
+    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1])
+    if (body?.length === length) return { head: head.split('\r\n'), body }
+  }
+  throw new Error('the connection ended within a reply')
+}
+
+test('a head made by hand is the head that Node makes, but for what it says of the connection', async () => {
+  const { get, url } = await listening()
+  await get('acme')
+  const asked = { 'x-request-id': 'one-of-ours', origin: 'https://app.example.com' }
+  // Both may be asked for within one second, or not: the time and what is left of it are told by their forms.
+  const told = (lines: readonly string[]) =>
+    lines
+      .map((line) => line.replace(/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/, 'Date'))
+      .map((line) => line.replace(/^(ratelimit: "customer";r=)\d\d;t=\d+$/, '$1'))
+      .map((line) => line.toLowerCase())
+      .sort()
+
+  const byHand = await bytesOf(url, asked)
+  const byNode = await bytesOf(url, { ...asked, connection: 'close' })
+
+  expect(told(byHand.head.filter((line) => !/^keep-alive:/i.test(line)))).toEqual(
+    told(byNode.head.map((line) => line.replace(/^connection: close$/i, 'connection: keep-alive'))),
+  )
+  expect(byHand.head).toContain('Keep-Alive: timeout=72')
+  expect(JSON.parse(byHand.body)).toMatchObject({ customer_id: 'acme' })
+  expect(Object.keys(JSON.parse(byNode.body))).toEqual(Object.keys(JSON.parse(byHand.body)))
+})
+
+test('who speaks HTTP/1.0 and does not ask to stay is let go', async () => {
+  const { get, url } = await listening()
+  await get('acme')
+  const { connect } = await import('node:net')
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.write(
+    `GET /customers/acme/token HTTP/1.0\r\nHost: b\r\nAuthorization: ${authorization}\r\n\r\n`,
+  )
+  let text = ''
+  for await (const chunk of socket) text += String(chunk)
+
+  expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+  expect(text).toMatch(/^connection: close\r$/im)
+  expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '')).toMatchObject({ customer_id: 'acme' })
+})
+
 test.each(['kundin-ü', '客户', '😀', 'ÿ'])(
   '%s is counted in bytes, not in characters',
   async (id) => {

@@ -54,7 +54,7 @@ export function createExplain(settings: ExplainSettings, deps: ExplainDeps) {
       }
     }
 
-    const { count, resetMs } = await customers.read(`customer:${customerId}`, limit)
+    const { count, resetMs } = await customers.read(customerId, limit)
     const token = held(request)
     return {
       outcome: count >= limit.max ? 'limited' : 'issued',

@@ -16,13 +16,13 @@ export function createLimitCounters(
   redis: RedisLink | null,
   now: () => number,
 ): LimitCounters {
-  const local = createLocalCounters(now)
-  if (!redis) return { customers: local, failures: local }
-  const shared = createSharedCounters(redis, hmacKey)
-  const eitherWay = orLocally(shared, local)
+  const customers = createLocalCounters(now)
+  const failures = createLocalCounters(now)
+  if (!redis) return { customers, failures }
+  const shared = createSharedCounters(redis, { kind: 'customer', hmacKey })
   return {
-    customers: onRedisError === 'deny' ? shared : eitherWay,
+    customers: onRedisError === 'deny' ? shared : orLocally(shared, customers),
     // Failed authentications are counted here at the least: a Redis that is away must not lock anybody out.
-    failures: eitherWay,
+    failures: orLocally(createSharedCounters(redis, { kind: 'address', hmacKey }), failures),
   }
 }

@@ -46,7 +46,7 @@ export function createLimits(
   app.register(async (scope) => {
     await scope.register(rateLimit, { global: false, store: storeOver(deps.failures) })
     failures = scope.createRateLimit({
-      keyGenerator: ({ ip }) => `address:${deps.addressKey(ip)}`,
+      keyGenerator: ({ ip }) => deps.addressKey(ip),
       max: settings.authFailures.max,
       timeWindow: settings.authFailures.windowMs,
     })
@@ -71,7 +71,7 @@ export function createLimits(
 
   return {
     spend(reply, customerId, own = settings.perCustomer) {
-      const count = deps.customers.add(`customer:${customerId}`, own)
+      const count = deps.customers.add(customerId, own)
       if (!(count instanceof Promise)) return tell(reply, own, count)
       return count.then(
         (counted) => tell(reply, own, counted),

@@ -3,6 +3,12 @@ import { LRUCache } from 'lru-cache'
 import type { RedisClient, RedisLink } from '../redis/link.ts'
 import type { Count, Limit } from './counters.ts'
 
+export type SharedCountersSettings = {
+  /** What the names are of: those of one kind are told from those of another. */
+  readonly kind: string
+  readonly hmacKey: Buffer
+}
+
 export type SharedCounters = {
   /** At once, where this replica has drawn more than it has used yet. */
   add(name: string, limit: Limit): Count | Promise<Count>
@@ -68,14 +74,14 @@ type Addition = {
  */
 export function createSharedCounters(
   redis: RedisLink,
-  hmacKey: Buffer,
+  { kind, hmacKey }: SharedCountersSettings,
   uptime: () => number = () => performance.now(),
 ): SharedCounters {
   const counters = new LRUCache<string, Counter>({ max: MOST_NAMES })
   function counterOf(name: string): Counter {
     const known = counters.get(name)
     if (known !== undefined) return known
-    const digest = createHmac('sha256', hmacKey).update(name).digest('base64url')
+    const digest = createHmac('sha256', hmacKey).update(`${kind}:${name}`).digest('base64url')
     const counter = { key: redis.key(`limit:${digest}`), count: 0, left: 0, endsAt: 0 }
     counters.set(name, counter)
     return counter

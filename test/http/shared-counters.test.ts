@@ -4,12 +4,12 @@ import { createSharedCounters, type SharedCounters } from '../../src/http/shared
 import { newCustomerId, newPrefix, startSharedLink } from '../support/brokers.ts'
 
 const MINUTE = { max: 1000, windowMs: 60_000 }
-const key = Buffer.alloc(32, 7)
+const of = { kind: 'customer', hmacKey: Buffer.alloc(32, 7) }
 
 test('requests that come in together are each counted once, over all replicas', async () => {
   const prefix = newPrefix()
   const links = await Promise.all([1, 2, 3].map(() => startSharedLink(prefix)))
-  const replicas = links.map((link) => createSharedCounters(link, key))
+  const replicas = links.map((link) => createSharedCounters(link, of))
   const [busy, quiet] = [newCustomerId(), newCustomerId()]
 
   const all = await Promise.all(
@@ -28,7 +28,7 @@ test('requests that come in together are each counted once, over all replicas', 
 })
 
 test('windows of different lengths are counted in one turn, each by its own', async () => {
-  const counters = createSharedCounters(await startSharedLink(newPrefix()), key)
+  const counters = createSharedCounters(await startSharedLink(newPrefix()), of)
 
   const [short, long] = await Promise.all([
     counters.add('short', { max: 1000, windowMs: 1000 }),
@@ -42,7 +42,7 @@ test('windows of different lengths are counted in one turn, each by its own', as
 test('without Redis every request of a turn is counted here', async () => {
   const link = await startSharedLink(newPrefix())
   await link.close()
-  const counters = orLocally(createSharedCounters(link, key), createLocalCounters())
+  const counters = orLocally(createSharedCounters(link, of), createLocalCounters())
 
   const counts = await Promise.all([1, 2, 3].map(() => counters.add('customer', MINUTE)))
 
@@ -55,7 +55,7 @@ describe('a large allowance is drawn in parts', () => {
   test('never do more pass than are allowed, and all of them do', async () => {
     const prefix = newPrefix()
     const links = await Promise.all([1, 2, 3].map(() => startSharedLink(prefix)))
-    const replicas = links.map((link) => createSharedCounters(link, key))
+    const replicas = links.map((link) => createSharedCounters(link, of))
     const customer = newCustomerId()
     let asked = 0
     let passed = 0
@@ -81,7 +81,7 @@ describe('a large allowance is drawn in parts', () => {
   })
 
   test('what is left of it is told as it shrinks', async () => {
-    const counters = createSharedCounters(await startSharedLink(newPrefix()), key)
+    const counters = createSharedCounters(await startSharedLink(newPrefix()), of)
     const counts: number[] = []
 
     for (let turn = 0; turn < 100; turn++) counts.push((await counters.add('c', LARGE)).count)
@@ -90,7 +90,7 @@ describe('a large allowance is drawn in parts', () => {
   })
 
   test('of a small one every request is asked for', async () => {
-    const counters = createSharedCounters(await startSharedLink(newPrefix()), key)
+    const counters = createSharedCounters(await startSharedLink(newPrefix()), of)
     const small = { max: 1999, windowMs: 60_000 }
 
     for (let turn = 0; turn < 5; turn++) {
@@ -102,7 +102,7 @@ describe('a large allowance is drawn in parts', () => {
 
   test('what was drawn ends with its window, on a clock that nobody sets', async () => {
     let uptime = 1000
-    const counters = createSharedCounters(await startSharedLink(newPrefix()), key, () => uptime)
+    const counters = createSharedCounters(await startSharedLink(newPrefix()), of, () => uptime)
     await counters.add('c', LARGE)
     await counters.add('c', LARGE)
     expect(counters.add('c', LARGE)).toMatchObject({ count: 3 })
@@ -118,7 +118,7 @@ describe('a large allowance is drawn in parts', () => {
   test('it is void once Redis has lost the count', async () => {
     const prefix = newPrefix()
     const [link, operator] = await Promise.all([startSharedLink(prefix), startSharedLink(prefix)])
-    const counters = createSharedCounters(link, key)
+    const counters = createSharedCounters(link, of)
     for (let turn = 0; turn < 3; turn++) await counters.add('c', LARGE)
     const names = await operator.run((redis) => redis.keys(`${prefix}*limit*`))
     await operator.run((redis) => redis.del(...names))
@@ -129,11 +129,24 @@ describe('a large allowance is drawn in parts', () => {
   })
 
   test('of a limit that has been lowered since, nothing is taken without asking', async () => {
-    const counters = createSharedCounters(await startSharedLink(newPrefix()), key)
+    const counters = createSharedCounters(await startSharedLink(newPrefix()), of)
     for (let turn = 0; turn < 2; turn++) await counters.add('c', LARGE)
 
     const count = counters.add('c', { ...LARGE, max: 10 })
     expect(count).toBeInstanceOf(Promise)
     expect((await count).count).toBe(3)
   })
+})
+
+test('the same name of another kind is another counter', async () => {
+  const link = await startSharedLink(newPrefix())
+  const customers = createSharedCounters(link, of)
+  const addresses = createSharedCounters(link, { ...of, kind: 'address' })
+  const name = newCustomerId()
+
+  await customers.add(name, MINUTE)
+  await addresses.add(name, MINUTE)
+
+  expect((await customers.read(name)).count).toBe(1)
+  expect((await addresses.read(name)).count).toBe(1)
 })

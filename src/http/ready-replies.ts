@@ -18,6 +18,7 @@ type Ready = ReadyBody & { readonly reply: FastifyReply }
 type Value = ReturnType<FastifyReply['getHeader']>
 
 const JSON_TYPE = 'application/json; charset=utf-8'
+const FIRST_LINES = `HTTP/1.1 200 OK\r\ncontent-type: ${JSON_TYPE}\r\n`
 
 /**
  * Sends replies of 200 whose JSON is ready, those of one turn in a row. It is what `reply.send` comes to for a
@@ -31,11 +32,7 @@ export function createReadyReplies(keepAliveMs: number) {
       reply.type(JSON_TYPE).send(json)
       return
     }
-    const head = headOf({
-      ...reply.getHeaders(),
-      'content-type': JSON_TYPE,
-      'content-length': bytes,
-    })
+    const head = headOf(reply.getHeaders(), bytes)
     const { raw } = reply.hijack()
     raw._header = head
     // Of one byte a character, as nearly all are, it is copied in half the time.
@@ -47,10 +44,10 @@ export function createReadyReplies(keepAliveMs: number) {
    * itself, for what it may mean and for characters it may not have, and that takes a tenth of a hit's time.
    * Ours come from here: they have no such characters, and mean nothing to Node.
    */
-  function headOf(headers: Readonly<Record<string, Value>>): string {
-    let head = 'HTTP/1.1 200 OK\r\n'
+  function headOf(headers: ReturnType<FastifyReply['getHeaders']>, bytes: number): string {
+    let head = FIRST_LINES
     for (const name in headers) head += lineOf(name, headers[name])
-    return head + ending(Math.floor(Date.now() / 1000))
+    return head + lineOf('content-length', bytes) + ending(Math.floor(Date.now() / 1000))
   }
 
   const lines = new Map<string, { readonly value: Value; line: string | null }>()

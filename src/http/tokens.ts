@@ -128,8 +128,9 @@ export function serveTokens(
     return reply
   }
 
-  const wording = createRow<Waiting & { issued: Issued }>(process.nextTick, (each) => {
-    const { request, reply, ask, issued, done } = each
+  type Served = { readonly waiting: Waiting; readonly issued: Issued }
+  const wording = createRow<Served>(process.nextTick, ({ waiting, issued }) => {
+    const { request, reply, ask, done } = waiting
     try {
       sendReady(reply, bodyOf(request, reply, ask, issued))
     } catch (error) {
@@ -138,7 +139,7 @@ export function serveTokens(
   })
   const issuing = createRow<Waiting>(process.nextTick, (waiting) => {
     const { request, reply, ask, done } = waiting
-    const found = (issued: Issued) => wording.add({ ...waiting, issued })
+    const found = (issued: Issued) => wording.add({ waiting, issued })
     try {
       const issued = issue(request, reply, ask)
       if (issued instanceof Promise) issued.then(found, done)

@@ -73,8 +73,9 @@ export function createBroker(settings: BrokerSettings, deps: BrokerDeps): Broker
   const { observers, mint } = deps
   const now = deps.now ?? Date.now
   const uptime = deps.uptime ?? (() => performance.now())
-  const { variantOf, matches } = createVariants()
-  const memory = createMemoryCache(settings, matches, now, uptime)
+  const variants = createVariants()
+  const { variantOf } = variants
+  const memory = createMemoryCache(settings, variants, now, uptime)
   let vault = vaultOf(settings)
   const fleet: Fleet =
     deps.redis === null

@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto'
-import { rememberedByTexts } from '../remembered.ts'
+import { inOnePiece, rememberedByTexts } from '../remembered.ts'
 import type { TagSelection, TokenRequest } from './token.ts'
 
 /** Raise it when the layout in Redis or the sealed shape changes: values of another format are never read. */
@@ -18,17 +18,27 @@ export type Names = {
 
 const NO_TAGS = ''
 
-/** Which of a customer's tokens it is: the text of everything in a request but the customer that decides it. */
-export type Variants = {
-  /** The terms, and the workspace's name. */
-  variantOf(request: TokenRequest): string
-  /** Whether a request is of this variant; its text need not be put together for that. */
-  matches(variant: string, request: TokenRequest): boolean
+/** What decides, beside the customer, which token it is. */
+export type VariantParts = {
+  /** All of it but the workspace. */
+  readonly terms: string
+  readonly workspaceName: string
 }
 
+export type Variants = {
+  /** The parts as one text. */
+  variantOf(request: TokenRequest): string
+  termsOf(request: TokenRequest): string
+  partsOf(variant: string): VariantParts
+}
+
+/** Kind, and the lengths of what follows: origin, region, tags of sources, tags of connections. */
+const BEGINNING = /^(\w+[.!])(\d+)\.(\d+)\.(\d+)\.(\d+):/
+
 /**
- * The parts cannot run into each other. What is configured comes with every request and is put into words once:
- * tags by the selection's identity, origins and regions by their texts.
+ * Parts that cannot run into each other. What is configured comes with every request, so it is put into words
+ * once: tags by the selection's identity, origins and regions by their texts. Equal terms without tags are one
+ * text, which is told from others without looking into it.
  */
 export function createVariants(): Variants {
   const known = new WeakMap<TagSelection, string>()
@@ -45,7 +55,7 @@ export function createVariants(): Variants {
   }
 
   // Lengths first, so that no part can pretend to be the start of the next one.
-  const terms = (
+  const wording = (
     kind: string,
     origin: string,
     region: string,
@@ -54,8 +64,8 @@ export function createVariants(): Variants {
   ) =>
     `${kind}${origin.length}.${region.length}.${source.length}.${connection.length}:` +
     `${origin}${region}${source}${connection}`
-  const termsWithoutTags = rememberedByTexts((kind: string, origin: string, region: string) =>
-    terms(kind, origin, region, NO_TAGS, NO_TAGS),
+  const withoutTags = rememberedByTexts((kind: string, origin: string, region: string) =>
+    inOnePiece(wording(kind, origin, region, NO_TAGS, NO_TAGS)),
   )
 
   function termsOf(request: TokenRequest): string {
@@ -63,21 +73,29 @@ export function createVariants(): Variants {
     const kind = tagsAreRequired ? WITH_TAGS_REQUIRED[request.type] : WITH_TAGS_WAIVED[request.type]
     const origin = request.allowedOrigin ?? ''
     const region = request.regionId ?? ''
-    if (sourceTags === null && connectionTags === null)
-      return termsWithoutTags(kind, origin, region)
-    return terms(kind, origin, region, textOf(sourceTags), textOf(connectionTags))
+    if (sourceTags === null && connectionTags === null) return withoutTags(kind, origin, region)
+    return wording(kind, origin, region, textOf(sourceTags), textOf(connectionTags))
   }
 
   return {
+    termsOf,
     variantOf: (request) => termsOf(request) + request.workspaceName,
-    matches(variant, request) {
-      const { workspaceName } = request
-      const its = termsOf(request)
-      return (
-        variant.length === its.length + workspaceName.length &&
-        variant.startsWith(its) &&
-        variant.endsWith(workspaceName)
-      )
+    partsOf(variant) {
+      const found = BEGINNING.exec(variant)
+      if (found === null) return { terms: variant, workspaceName: '' }
+      const [{ length: start }, kind = '', ...lengths] = found
+      const [origin = 0, region = 0, source = 0, connection = 0] = lengths.map(Number)
+      const tags = start + origin + region
+      const end = tags + source + connection
+      const terms =
+        tags === end
+          ? withoutTags(
+              kind,
+              variant.slice(start, start + origin),
+              variant.slice(start + origin, tags),
+            )
+          : variant.slice(0, end)
+      return { terms, workspaceName: variant.slice(end) }
     },
   }
 }

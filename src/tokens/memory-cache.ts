@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Variants } from './cache-key.ts'
+import type { VariantParts, Variants } from './cache-key.ts'
 import {
   keepableUntil,
   nowAtLeast,
@@ -9,7 +9,7 @@ import {
 } from './token.ts'
 
 /** A token that this process has at hand. */
-export type Held = {
+export type Held = VariantParts & {
   readonly variant: string
   /** Made once, so that a hit allocates nothing. */
   readonly hit: { readonly token: Token; readonly source: 'hit' }
@@ -52,13 +52,12 @@ export type MemoryCacheSettings = { readonly maxEntries: number; readonly maxByt
 const MOST_PER_CUSTOMER = 16
 /** What one entry costs beside the texts in it, measured. */
 const OVERHEAD_BYTES = 500
-const NONE: readonly Held[] = []
 /** Finer than this a weight is not rounded. */
 const GRAIN = 1024
 
 export function createMemoryCache(
   settings: MemoryCacheSettings,
-  matches: Variants['matches'],
+  { termsOf, partsOf }: Pick<Variants, 'termsOf' | 'partsOf'>,
   now: () => number,
   uptime: () => number,
 ): MemoryCache {
@@ -98,14 +97,22 @@ export function createMemoryCache(
       customers.peek(customerId)?.find((held) => held.variant === variant),
     nowFor,
     find(request) {
-      for (const held of customers.get(request.customerId) ?? NONE)
-        if (matches(held.variant, request)) return held
+      const all = customers.get(request.customerId)
+      if (all === undefined) return undefined
+      const terms = termsOf(request)
+      const { workspaceName } = request
+      for (const held of all)
+        if (held.terms === terms && held.workspaceName === workspaceName) return held
       return undefined
     },
 
     put(customerId, variant, token, stamp, keptForMs = Number.POSITIVE_INFINITY) {
+      const { terms, workspaceName } = partsOf(variant)
       const held: Held = {
         variant,
+        terms,
+        // Mostly the customer's id, and then the same text: there is one less to fetch for a hit.
+        workspaceName: workspaceName === customerId ? customerId : workspaceName,
         hit: { token, source: 'hit' },
         endsAtUptime: uptime() + token.expiresAt - nowAtLeast(token, now(), keptForMs),
         stamp,

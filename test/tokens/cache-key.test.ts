@@ -38,30 +38,42 @@ const meaning = (request: TokenRequest) =>
   })
 
 test('two requests share a variant exactly when everything that decides the token is the same', () => {
-  const { variantOf, matches } = createVariants()
+  const { variantOf, termsOf, partsOf } = createVariants()
   fc.assert(
     fc.property(requests, requests, (one, other) => {
       expect(variantOf(one) === variantOf(other)).toBe(meaning(one) === meaning(other))
-      expect(matches(variantOf(one), other)).toBe(meaning(one) === meaning(other))
-      expect(matches(variantOf(one), structuredClone(one))).toBe(true)
+      const parts = partsOf(variantOf(one))
+      expect(parts).toEqual({ terms: termsOf(one), workspaceName: one.workspaceName })
+      const isOther = parts.terms === termsOf(other) && parts.workspaceName === other.workspaceName
+      expect(isOther).toBe(meaning(one) === meaning(other))
     }),
     { numRuns: 5_000 },
   )
 })
 
 test('changing one part alone changes the variant', () => {
-  const { variantOf, matches } = createVariants()
+  const { variantOf, termsOf, partsOf } = createVariants()
   fc.assert(
     fc.property(requests, requests, fc.nat(), (one, other, at) => {
       const keys = Object.keys(one).filter((key) => key !== 'customerId')
       const key = keys[at % keys.length] ?? ''
       const mixed = { ...one, [key]: Object.entries(other).find(([name]) => name === key)?.[1] }
       expect(variantOf(one) === variantOf(mixed)).toBe(meaning(one) === meaning(mixed))
-      expect(matches(variantOf(one), mixed)).toBe(meaning(one) === meaning(mixed))
+      expect(partsOf(variantOf(mixed))).toEqual({
+        terms: termsOf(mixed),
+        workspaceName: mixed.workspaceName,
+      })
     }),
     { numRuns: 5_000 },
   )
 })
+
+test.each(['', 'scoped', 'scoped.0.0.0.0', 'x!1.1.1.1', '😀'])(
+  'a variant that is none of ours, %j, is no request at all',
+  (variant) => {
+    expect(createVariants().partsOf(variant)).toEqual({ terms: variant, workspaceName: '' })
+  },
+)
 
 test('names in Redis differ by customer, variant, upstream and secret, and are HMACs of fixed length', () => {
   const names = createNames('secret', ['api', 'dialect'])

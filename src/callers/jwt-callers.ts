@@ -27,13 +27,17 @@ export type JwtDeps = {
   readonly http: BoundedGet
 }
 
-/** A signature is checked again after this time, so that a key that was withdrawn stops to count. */
+/**
+ * A signature by a key of a key set is checked again after this time, so that one that was withdrawn stops to
+ * count. A secret changes with a reload alone, and that forgets who was known by the old one.
+ */
 const MOST_REMEMBERED_MS = 10 * 60_000
 
 /** Users by their JWT. What was verified is remembered under the token's digest. */
 export function createJwtCallers(settings: JwtSettings, deps: JwtDeps) {
   const { now, log } = deps
   const { secret } = settings
+  const rememberedMs = secret ? Number.POSITIVE_INFINITY : MOST_REMEMBERED_MS
   const verifyClaims = createVerifyClaims(
     {
       algorithms: secret ? ['HS256'] : settings.algorithms,
@@ -59,7 +63,7 @@ export function createJwtCallers(settings: JwtSettings, deps: JwtDeps) {
       customerIds: claimedCustomers(claims, settings.customerClaim),
     } as const
     const expiresAt = (claims.exp ?? 0) * 1000
-    memory.keep(digest, caller, Math.min(expiresAt, now() + MOST_REMEMBERED_MS))
+    memory.keep(digest, caller, Math.min(expiresAt, now() + rememberedMs))
     return caller
   }
 

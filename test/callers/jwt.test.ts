@@ -182,6 +182,30 @@ test('with a shared secret, HS256 by it passes and nothing else', async () => {
   expect(await outcome(bearer(await idp.token()))).toBe('unauthenticated (sent)')
 })
 
+test('with a shared secret, a JWT is verified once for as long as it lives, or the secret does', async () => {
+  const secret = Buffer.from('a secret of thirty-two bytes or more')
+  const settings = { jwt: jwtSettings({ secret }) }
+  const { outcome, recognise, reload, clock } = startAuthenticator(settings)
+  const exp = now + 3 * 3600
+  const token = bearer(
+    await new SignJWT({ aud: 'broker', sub: 'ada', exp, customer_id: 'acme' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(secret),
+  )
+  const caller = await outcome(token)
+
+  clock.ms = exp * 1000 - 1
+  expect(recognise(token)).toBe(caller)
+  reload({ jwt: jwtSettings({ secret: Buffer.from(secret) }) })
+  expect(recognise(token)).toBe(caller)
+  reload({ jwt: jwtSettings({ secret: Buffer.from(String(secret).toUpperCase()) }) })
+  expect(recognise(token)).toBeUndefined()
+  expect(await outcome(token)).toBe('unauthenticated (sent)')
+  clock.ms = exp * 1000
+  reload(settings)
+  expect(recognise(token)).toBeUndefined()
+})
+
 test('a key set alone accepts any issuer, and still asks for the audience', async () => {
   const idp = await startIdentityProvider()
   const { outcome } = startAuthenticator({ jwt: jwtSettings({ jwksUrl: idp.keysUrl }) })

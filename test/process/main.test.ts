@@ -1,8 +1,8 @@
-import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
@@ -30,29 +30,7 @@ const tokenOf = async (reply: Response) =>
 const ask = (url: string, customer: string, headers: Record<string, string> = asService) =>
   fetch(`${url}/customers/${customer}/token`, { headers })
 
-const argumentsOf = ({ child: { pid } }: { child: ChildProcess }) =>
-  execFileSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).split(/\s+/)
-
 describe('the start', () => {
-  test('on one core the garbage collector gets no threads of its own, and the process stays the same', async () => {
-    const upstream = await startUpstream()
-    const onOneCore = process.platform === 'linux' ? ['taskset', '-c', '0'] : []
-    const broker = await startBrokerProcess(environment(upstream, {}), onOneCore)
-    const isOne = onOneCore.length > 0 || availableParallelism() === 1
-
-    expect(argumentsOf(broker).includes('--single-threaded-gc')).toBe(isOne)
-    expect((await ask(broker.url, newCustomer())).status).toBe(200)
-    broker.child.kill('SIGTERM')
-    expect(await broker.exit).toBe(0)
-  })
-
-  test('on several cores it keeps them', async () => {
-    const upstream = await startUpstream()
-    const broker = await startBrokerProcess(environment(upstream, {}))
-
-    expect(argumentsOf(broker).includes('--single-threaded-gc')).toBe(availableParallelism() === 1)
-  })
-
   test('with a wrong configuration ends with 78 and names every mistake, and no value', async () => {
     const { exit, logged } = spawnBroker({
       PORT: 'eighty',

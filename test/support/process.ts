@@ -19,16 +19,11 @@ export type BrokerProcess = {
   readonly exit: Promise<number | string>
 }
 
-/**
- * `src/start.js` as a process of its own, with `env` and nothing else in its environment. Ends with the test.
- * @param through what starts it in its own place, such as `taskset`
- */
+/** `src/start.js` as a process of its own, with `env` and nothing else in its environment. Ends with the test. */
 export function spawnBroker(
   env: Record<string, string | undefined>,
-  through: readonly string[] = [],
 ): Omit<BrokerProcess, 'url' | 'opsUrl'> {
-  const [program = '', ...args] = [...through, process.execPath, START]
-  const child = spawn(program, args, {
+  const child = spawn(process.execPath, [START], {
     env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -70,9 +65,8 @@ export function spawnBroker(
 /** The same, once it listens. */
 export async function startBrokerProcess(
   env: Record<string, string | undefined>,
-  through: readonly string[] = [],
 ): Promise<BrokerProcess> {
-  const started = spawnBroker(env, through)
+  const started = spawnBroker(env)
   const { url, ops_url } = await started.line(({ msg }) => msg === 'listening')
   return { ...started, url: String(url), opsUrl: String(ops_url) }
 }

@@ -1,5 +1,3 @@
-import { rememberedLast } from './remembered.ts'
-
 const DAY_MS = 86_400_000
 const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'))
 
@@ -11,8 +9,7 @@ export type IsoTime = {
 
 /**
  * RFC 3339 texts of moments. Each request has several, nearly all of one day, and `Date` takes longer over
- * one of them than all else that is written of a cached token: so the day's text is remembered, and the last
- * millisecond's, as under load many requests share one.
+ * one of them than all else that is written of a cached token: so the day's text is remembered.
  */
 export function createIsoTime(): IsoTime {
   let day = Number.NaN
@@ -31,9 +28,9 @@ export function createIsoTime(): IsoTime {
 
   return {
     seconds: (epochMs) => `${untilSeconds(epochMs)}Z`,
-    milliseconds: rememberedLast((epochMs) => {
+    milliseconds(epochMs) {
       const ofSecond = String(Math.floor(epochMs) % 1000).padStart(3, '0')
       return `${untilSeconds(epochMs)}.${ofSecond}Z`
-    }),
+    },
   }
 }

@@ -6,7 +6,7 @@ import { inOnePiece, rememberedLast } from './remembered.ts'
 export type LineLog = {
   /**
    * Like `info`, in a third of the time.
-   * @param members of the line's JSON object after its level and time, as text, and the brace that closes it
+   * @param members of the line's JSON object after its level and time, as text and without braces
    */
   line(members: string): void
 }
@@ -46,7 +46,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   )
   return Object.assign(logger, {
     line: (members: string) => {
-      if (logger.isLevelEnabled('info')) stream.write(`${beginningAt(Date.now())}${members}\n`)
+      if (logger.isLevelEnabled('info')) stream.write(`${beginningAt(Date.now())}${members}}\n`)
     },
   })
 }

@@ -54,7 +54,7 @@ export function reportRequests(
     ending: rememberedByTexts((source: string, code: string) =>
       inOnePiece(
         `,"method":"${method}","route":${JSON.stringify(route)},"status":${status}` +
-          `${source && `,"source":"${source}"`}${code && `,"code":"${code}"`},"msg":"request"}`,
+          `${source && `,"source":"${source}"`}${code && `,"code":"${code}"`},"msg":"request"`,
       ),
     ),
   }))

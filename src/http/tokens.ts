@@ -54,6 +54,8 @@ type Waiting = {
   readonly done: HookHandlerDoneFunction
 }
 
+type Served = { readonly waiting: Waiting; readonly issued: Issued }
+
 /** Queries that need no checking: most have none. */
 const PLAIN_QUERIES: ReadonlyMap<string, TokenAsk> = new Map<string, TokenAsk>([
   ['', {}],
@@ -128,7 +130,6 @@ export function serveTokens(
     return reply
   }
 
-  type Served = { readonly waiting: Waiting; readonly issued: Issued }
   const wording = createRow<Served>(process.nextTick, ({ waiting, issued }) => {
     const { request, reply, ask, done } = waiting
     try {

@@ -33,12 +33,12 @@ export type Variants = {
 }
 
 /** Kind, and the lengths of what follows: origin, region, tags of sources, tags of connections. */
-const BEGINNING = /^(\w+[.!])(\d+)\.(\d+)\.(\d+)\.(\d+):/
+const BEGINNING = /^\w+[.!](\d+)\.(\d+)\.(\d+)\.(\d+):/
 
 /**
  * Parts that cannot run into each other. What is configured comes with every request, so it is put into words
  * once: tags by the selection's identity, origins and regions by their texts. Equal terms without tags are one
- * text, which is told from others without looking into it.
+ * text once a request has asked for them, and that is told from others without looking into it.
  */
 export function createVariants(): Variants {
   const known = new WeakMap<TagSelection, string>()
@@ -64,9 +64,13 @@ export function createVariants(): Variants {
   ) =>
     `${kind}${origin.length}.${region.length}.${source.length}.${connection.length}:` +
     `${origin}${region}${source}${connection}`
-  const withoutTags = rememberedByTexts((kind: string, origin: string, region: string) =>
-    inOnePiece(wording(kind, origin, region, NO_TAGS, NO_TAGS)),
-  )
+  /** Each under itself, to find the one text for an equal one. */
+  const texts = new Map<string, string>()
+  const withoutTags = rememberedByTexts((kind: string, origin: string, region: string) => {
+    const text = inOnePiece(wording(kind, origin, region, NO_TAGS, NO_TAGS))
+    texts.set(text, text)
+    return text
+  })
 
   function termsOf(request: TokenRequest): string {
     const { tagsAreRequired, sourceTags, connectionTags } = request
@@ -83,19 +87,10 @@ export function createVariants(): Variants {
     partsOf(variant) {
       const found = BEGINNING.exec(variant)
       if (found === null) return { terms: variant, workspaceName: '' }
-      const [{ length: start }, kind = '', ...lengths] = found
-      const [origin = 0, region = 0, source = 0, connection = 0] = lengths.map(Number)
-      const tags = start + origin + region
-      const end = tags + source + connection
-      const terms =
-        tags === end
-          ? withoutTags(
-              kind,
-              variant.slice(start, start + origin),
-              variant.slice(start + origin, tags),
-            )
-          : variant.slice(0, end)
-      return { terms, workspaceName: variant.slice(end) }
+      const [beginning, ...lengths] = found
+      const end = lengths.reduce((sum, length) => sum + Number(length), beginning.length)
+      const terms = variant.slice(0, end)
+      return { terms: texts.get(terms) ?? terms, workspaceName: variant.slice(end) }
     },
   }
 }

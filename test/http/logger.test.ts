@@ -17,7 +17,7 @@ test('a line that is written by hand is the line that pino writes', () => {
   const fields = { request_id: 'a"b\n\u2028', status: 200, ms: 0.3, trace_id: undefined }
 
   log.info(fields, 'request')
-  log.line(JSON.stringify({ ...fields, msg: 'request' }).slice(1))
+  log.line(JSON.stringify({ ...fields, msg: 'request' }).slice(1, -1))
 
   expect(lines).toHaveLength(2)
   expect(lines[1]?.indexOf('\n')).toBe((lines[1]?.length ?? 0) - 1)
@@ -27,6 +27,6 @@ test('a line that is written by hand is the line that pino writes', () => {
 
 test.each(['warn', 'error', 'silent'])('at the level %s there is none', (level) => {
   const { lines, log } = logTo(level)
-  log.line('"status":200,"msg":"request"}')
+  log.line('"status":200,"msg":"request"')
   expect(lines).toEqual([])
 })

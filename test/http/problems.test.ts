@@ -1,5 +1,5 @@
-import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { exchange } from '../support/exchange.ts'
 import { newCustomer, SERVICE_KEY, startService } from '../support/service.ts'
 
 const asService = { authorization: `Bearer ${SERVICE_KEY}` }
@@ -176,17 +176,6 @@ describe('what a caller gets wrong is told in a problem document', () => {
 })
 
 describe('what the parser refuses is a problem document too', () => {
-  const exchange = (port: number, text: string) =>
-    new Promise<string>((resolve, reject) => {
-      let received = ''
-      const socket = connect(port, '127.0.0.1', () => socket.write(text))
-      socket.on('data', (chunk) => {
-        received += chunk
-      })
-      socket.on('close', () => resolve(received))
-      socket.on('error', reject)
-    })
-
   test.each([
     [
       'the id .',

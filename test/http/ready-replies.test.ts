@@ -1,7 +1,9 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createRow } from '../../src/in-a-row.ts'
+import { exchange } from '../support/exchange.ts'
 import { SERVICE_KEY, startService } from '../support/service.ts'
 
 const authorization = `Bearer ${SERVICE_KEY}`
@@ -34,10 +36,11 @@ test('a reply from memory is the reply of the mint, but for where it came from',
   expect(await kept.json()).toMatchObject({ token, customer_id: 'acme' })
 })
 
+const portOf = (url: string) => Number(new URL(url).port)
+
 /** The head and body of the reply to one request, byte for byte. */
 async function bytesOf(url: string, headers: Record<string, string>) {
-  const { connect } = await import('node:net')
-  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  const socket = connect(portOf(url), '127.0.0.1')
   const lines = Object.entries({ host: 'broker', authorization, ...headers })
   socket.write(
     `GET /customers/acme/token HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
@@ -78,13 +81,10 @@ test('a head made by hand is the head that Node makes, but for what it says of t
 test('who speaks HTTP/1.0 and does not ask to stay is let go', async () => {
   const { get, url } = await listening()
   await get('acme')
-  const { connect } = await import('node:net')
-  const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  socket.write(
+  const text = await exchange(
+    portOf(url),
     `GET /customers/acme/token HTTP/1.0\r\nHost: b\r\nAuthorization: ${authorization}\r\n\r\n`,
   )
-  let text = ''
-  for await (const chunk of socket) text += String(chunk)
 
   expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
   expect(text).toMatch(/^connection: close\r$/im)
@@ -124,13 +124,8 @@ test('requests that come in one piece on one connection are answered in their or
   const { url, get } = await listening()
   await get('acme')
   const ids = ['acme', 'default', 'acme', 'other', 'acme']
-  const { connect } = await import('node:net')
-  const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  let text = ''
-  socket.on('data', (chunk) => {
-    text += chunk
-  })
-  socket.write(
+  const text = await exchange(
+    portOf(url),
     ids
       .map((id, index) => {
         const last = index === ids.length - 1 ? 'Connection: close\r\n' : ''
@@ -138,7 +133,6 @@ test('requests that come in one piece on one connection are answered in their or
       })
       .join(''),
   )
-  await new Promise((resolve) => socket.on('close', resolve))
 
   expect([...text.matchAll(/^x-request-id: (\S+)/gim)].map(([, id]) => id)).toEqual(
     ids.map((_, index) => `r${index}`),

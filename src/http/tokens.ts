@@ -1,15 +1,8 @@
-import type {
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  HookHandlerDoneFunction,
-  onRequestHookHandler,
-} from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Permission, PermitPart } from '../callers/permit.ts'
 import { FAILURES } from '../errors.ts'
-import { createRow } from '../in-a-row.ts'
 import type { Metrics, TokenOutcome } from '../metrics.ts'
 import { rememberedByTexts } from '../remembered.ts'
 import type { Broker, Issued } from '../tokens/broker.ts'
@@ -46,15 +39,6 @@ const CACHE_STATUS = {
   collapsed: 'token-broker; fwd=miss; collapsed',
   refreshed: 'token-broker; fwd=request; stored',
 } as const satisfies Record<Issued['source'], string>
-
-type Waiting = {
-  readonly request: FastifyRequest
-  readonly reply: FastifyReply
-  readonly ask: TokenAsk
-  readonly done: HookHandlerDoneFunction
-}
-
-type Served = { readonly waiting: Waiting; readonly issued: Issued }
 
 /** Queries that need no checking: most have none. */
 const PLAIN_QUERIES: ReadonlyMap<string, TokenAsk> = new Map<string, TokenAsk>([
@@ -130,31 +114,19 @@ export function serveTokens(
     return reply
   }
 
-  const wording = createRow<Served>(process.nextTick, ({ waiting, issued }) => {
-    const { request, reply, ask, done } = waiting
-    try {
-      sendReady(reply, bodyOf(request, reply, ask, issued))
-    } catch (error) {
-      done(asError(error))
-    }
-  })
-  const issuing = createRow<Waiting>(process.nextTick, (waiting) => {
-    const { request, reply, ask, done } = waiting
-    const found = (issued: Issued) => wording.add({ waiting, issued })
-    try {
-      const issued = issue(request, reply, ask)
-      if (issued instanceof Promise) issued.then(found, done)
-      else found(issued)
-    } catch (error) {
-      done(asError(error))
-    }
-  })
-
   /** Answers before the framework looks any further, where there is nothing more in the request to look at. */
   const answerAtOnce: onRequestHookHandler = (request, reply, done) => {
     const ask = PLAIN_QUERIES.get(queryOf(request.url))
-    if (ask === undefined) done()
-    else issuing.add({ request, reply, ask, done })
+    if (ask === undefined) return done()
+    const send = (issued: Issued) => sendReady(reply, bodyOf(request, reply, ask, issued))
+    const fail = (error: unknown) => done(asError(error))
+    try {
+      const issued = issue(request, reply, ask)
+      if (issued instanceof Promise) issued.then(send).catch(fail)
+      else send(issued)
+    } catch (error) {
+      fail(error)
+    }
   }
 
   const routes = app.withTypeProvider<ZodTypeProvider>()

@@ -12,7 +12,7 @@ import { callerOf } from './caller.ts'
 import { type Audit, type CustomerChecks, CustomerParams, customerIdOf } from './customers.ts'
 import type { Limits } from './limits.ts'
 import { toBrokerError } from './problems.ts'
-import { createReadyReplies, type ReadyBody } from './ready-replies.ts'
+import { createReadyReplies } from './ready-replies.ts'
 import { createTokenBodies } from './token-body.ts'
 import {
   problems,
@@ -93,24 +93,24 @@ export function serveTokens(
     return permitted instanceof Promise ? permitted.then(proceed) : proceed(permitted)
   }
 
-  /** The reply's body; its headers, and all that is kept of it, on the way. */
-  function bodyOf(
+  /** Sends the reply, and has kept what is kept of it. */
+  function send(
     request: FastifyRequest,
     reply: FastifyReply,
     ask: TokenAsk,
     { token, source }: Issued,
-  ): ReadyBody {
+  ): void {
     const customerId = customerIdOf(request)
     const type = ask.type ?? defaultType
     requests(type, source).add()
     audit(request, customerId, type, { event: 'token.issued', source, token })
     reply.logFields.source = source
     reply.header('cache-status', CACHE_STATUS[source])
-    return tokenBody(token, customerId)
+    sendReady(reply, tokenBody(token, customerId))
   }
 
   async function answer(request: FastifyRequest, reply: FastifyReply, ask: TokenAsk) {
-    sendReady(reply, bodyOf(request, reply, ask, await issue(request, reply, ask)))
+    send(request, reply, ask, await issue(request, reply, ask))
     return reply
   }
 
@@ -118,12 +118,12 @@ export function serveTokens(
   const answerAtOnce: onRequestHookHandler = (request, reply, done) => {
     const ask = PLAIN_QUERIES.get(queryOf(request.url))
     if (ask === undefined) return done()
-    const send = (issued: Issued) => sendReady(reply, bodyOf(request, reply, ask, issued))
+    const found = (issued: Issued) => send(request, reply, ask, issued)
     const fail = (error: unknown) => done(asError(error))
     try {
       const issued = issue(request, reply, ask)
-      if (issued instanceof Promise) issued.then(send).catch(fail)
-      else send(issued)
+      if (issued instanceof Promise) issued.then(found).catch(fail)
+      else found(issued)
     } catch (error) {
       fail(error)
     }
